@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.File;
 import java.io.IOException;
 import java.io.StringWriter;
+import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,20 +21,27 @@ import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.JavaProcess;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
 
-/** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
+/**
+ * Each example compiles without a warning, runs in a JVM of its own and prints what it promises. All are compiled each
+ * day; {@linkplain CoveringArray by turns}, each one day in four, they run and say what they do not take.
+ */
 @Execution(ExecutionMode.CONCURRENT)
 class ExamplesTest {
 
@@ -67,6 +75,25 @@ class ExamplesTest {
                     .call();
             assertThat(clean).as(messages.toString()).isTrue();
         }
+    }
+
+    private static final int DAYS = 4;
+
+    /** What has its turn today. */
+    private static <T> Stream<T> inTurn(Stream<T> all) {
+        return CoveringArray.<T>ofEachValue(_ -> List.of()).within(DAYS).ofTheDay(all);
+    }
+
+    @BeforeEach
+    void itHasItsTurn(TestInfo test) {
+        Method method = test.getTestMethod().orElseThrow();
+        Stream<String> all = Stream.of(ExamplesTest.class.getDeclaredMethods())
+                .filter(each -> each.isAnnotationPresent(Test.class))
+                .map(Method::getName)
+                .sorted();
+        assumeTrue(
+                !method.isAnnotationPresent(Test.class) || inTurn(all).anyMatch(method.getName()::equals),
+                "SKIPPED: its turn is on another day; -Dattention.grid=full has all");
     }
 
     private static List<Path> examples() throws IOException {
@@ -146,34 +173,39 @@ class ExamplesTest {
                 "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
     }
 
+    private static Stream<Arguments> badUsages() {
+        return inTurn(Stream.of(
+                Arguments.of("Ladder1Naive 2 128 3", "There are 3 arguments."),
+                Arguments.of("Ladder2OnlineSoftmax abc", "'abc' is no whole number."),
+                Arguments.of("Ladder3LocalTiles 2 100", "multiples of 64 tokens"),
+                Arguments.of("CallLatency 0", "Argument 1 is 0: it must be 1 or more."),
+                Arguments.of("LlamaDecoder 2 4 2 16 24 f7", "There is no type 'f7'"),
+                Arguments.of("LlamaDecoder 2 4 3", "4 query heads cannot share 3 key/value heads evenly"),
+                Arguments.of("TinyEngine 2 4 3", "a multiple of its heads"),
+                Arguments.of("MemoryByLength 128 two", "'two' is no whole number."),
+                Arguments.of("TensorCoreMatrixProduct 300", "The size is 300: it must be a multiple of"),
+                Arguments.of("TalkingGpt --sequence 1", "--sequence is 1: it must be 2 or more."),
+                Arguments.of("TalkingGpt --learning-rate -1", "--learning-rate is -1.0: it must be above 0."),
+                Arguments.of("TrainGpt --steps -3", "--steps is -3: it must be 1 or more."),
+                Arguments.of("TrainGpt --tokens 0", "--tokens is 0: it must be 1 or more."),
+                Arguments.of("TrainGpt --heads 3", "the heads divide the width"),
+                Arguments.of("TrainGpt --backend vulkan", "There is no backend 'vulkan'"),
+                Arguments.of("BlockSparseTimes 2048 1 8 f7", "There is no type 'f7'"),
+                Arguments.of("GptStepTimes --sequences 64,0", "--sequences is 0: it must be 1 or more."),
+                Arguments.of("FirstCall tiled f7", "There is no type 'f7'"),
+                Arguments.of("FirstCall tile", "There is no kernel 'tile'")));
+    }
+
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "Ladder1Naive 2 128 3|There are 3 arguments.",
-                "Ladder2OnlineSoftmax abc|'abc' is no whole number.",
-                "Ladder3LocalTiles 2 100|multiples of 64 tokens",
-                "CallLatency 0|Argument 1 is 0: it must be 1 or more.",
-                "LlamaDecoder 2 4 2 16 24 f7|There is no type 'f7'",
-                "LlamaDecoder 2 4 3|4 query heads cannot share 3 key/value heads evenly",
-                "TinyEngine 2 4 3|a multiple of its heads",
-                "MemoryByLength 128 two|'two' is no whole number.",
-                "TensorCoreMatrixProduct 300|The size is 300: it must be a multiple of",
-                "TalkingGpt --sequence 1|--sequence is 1: it must be 2 or more.",
-                "TalkingGpt --learning-rate -1|--learning-rate is -1.0: it must be above 0.",
-                "TrainGpt --steps -3|--steps is -3: it must be 1 or more.",
-                "TrainGpt --tokens 0|--tokens is 0: it must be 1 or more.",
-                "TrainGpt --heads 3|the heads divide the width",
-                "TrainGpt --backend vulkan|There is no backend 'vulkan'",
-                "BlockSparseTimes 2048 1 8 f7|There is no type 'f7'",
-                "GptStepTimes --sequences 64,0|--sequences is 0: it must be 1 or more.",
-                "FirstCall tiled f7|There is no type 'f7'",
-                "FirstCall tile|There is no kernel 'tile'",
-            })
+    @MethodSource("badUsages")
     void argumentsThatDoNotFitAreBadUsageInAFewLines(String commandLine, String message) {
         JavaProcess process = process(commandLine.split(" "));
         assertThat(process.exitCode()).as(process.output()).isEqualTo(2);
         assertThat(process.output()).contains(message).doesNotContain("\tat ");
+    }
+
+    private static Stream<String> examplesInTurn() throws IOException {
+        return inTurn(examplesWithArguments().stream());
     }
 
     /** All but those that take none, of which the launcher knows and tells. */
@@ -189,7 +221,7 @@ class ExamplesTest {
     }
 
     @ParameterizedTest
-    @MethodSource("examplesWithArguments")
+    @MethodSource("examplesInTurn")
     void helpIsAnsweredWithTheUsage(String example) {
         assertThat(outputOf(example, "--help")).containsPattern("Usage: (./)?attention example " + example + " \\[");
     }
@@ -370,9 +402,13 @@ class ExamplesTest {
                 .toList();
     }
 
+    private static Stream<String> rungsInTurn() throws IOException {
+        return inTurn(rungs().stream());
+    }
+
     /** Each predicts, measures and is right; where its predicted bytes are exact, the simulator counts the same. */
     @ParameterizedTest
-    @MethodSource("rungs")
+    @MethodSource("rungsInTurn")
     void eachRungOfTheLadderKeepsItsPromise(String rung) throws IOException {
         assumeTrue(
                 !rung.contains("TensorCores") || AttentionKernel.TENSOR_CORE.supports(Devices.bestForTaskGraphs()),
@@ -391,13 +427,19 @@ class ExamplesTest {
         }
     }
 
-    @ParameterizedTest
-    @CsvSource({
-        "Ladder3LocalTiles, 394240",
-        "Ladder4Registers, 656384",
-        "Ladder5TensorCores, 1016832",
-        "Ladder6WarpIntrinsics, 230400"
-    })
+    /** With the rungs that run today. */
+    private static Stream<Arguments> tiles() throws IOException {
+        List<String> today = rungsInTurn().toList();
+        return Stream.of(
+                        Arguments.of("Ladder3LocalTiles", 394240),
+                        Arguments.of("Ladder4Registers", 656384),
+                        Arguments.of("Ladder5TensorCores", 1016832),
+                        Arguments.of("Ladder6WarpIntrinsics", 230400))
+                .filter(row -> today.contains((String) row.get()[0]));
+    }
+
+    @ParameterizedTest(allowZeroInvocations = true)
+    @MethodSource("tiles")
     void tilesMoveWhatWasPredicted(String rung, int bytes) {
         assumeTrue(Platform.current().simulator(), "devices do not count what kernels load and store");
         assertThat(outputOf(rung))
