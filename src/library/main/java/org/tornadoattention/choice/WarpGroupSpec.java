@@ -220,9 +220,14 @@ record WarpGroupSpec() implements KernelSpec {
                 && problem.shape().seqK() <= LONGEST_SHARED;
     }
 
-    /** Whether each query head has work-groups of its own, though heads share keys. */
+    /**
+     * Whether each query head has work-groups of its own, though heads share keys: under a causal mask, and where not all
+     * groups of a head of keys run together.
+     */
     private static boolean eachHead(AttentionProblem problem) {
-        return problem.shape().groupSize() > 1 && problem.windowLeft() < 0 && problem.windowRight() >= 0;
+        return problem.shape().groupSize() > 1
+                && problem.windowLeft() < 0
+                && (problem.windowRight() >= 0 || problem.shape().seqK() > LONGEST_SHARED);
     }
 
     private static long queryTiles(AttentionShape shape, int blockQ) {

@@ -164,6 +164,12 @@ class WarpGroupSpecTest {
     }
 
     @Test
+    void soHaveHeadsThatShareMoreKeysThanRunTogether() {
+        AttentionShape shape = new AttentionShape(1, 4, 1, 32_768, 32_768, 128);
+        assertThat(chooseBackward(shape, AttentionOptions.defaults())).isEqualTo("64x128");
+    }
+
+    @Test
     void allGradientsOfBiasesAloneComeFromOneKernel() {
         AttentionShape shape = new AttentionShape(1, 1, 1, 512, 512, 64);
         AttentionOptions biased = AttentionOptions.defaults().withBias(Tensor.allocate(DType.F16, 1, 1, 512, 512));

@@ -50,6 +50,7 @@ public class WarpGroupGradientsTest {
                 shape.headDim() % 8,
                 Integer.compare(shape.seqQ(), shape.seqK()),
                 shape.heads() / shape.kvHeads(),
+                shape.seqK() > 16_384,
                 options.mask(),
                 options.keyLength(0, shape.seqK()) < shape.seqK(),
                 options.hasSoftcap(),
@@ -77,6 +78,8 @@ public class WarpGroupGradientsTest {
                 Arguments.of(shape(1, 1, 65, 129, 128), DType.F16, options.withKeyLengths(0)),
                 Arguments.of(shape(2, 1, 300, 256, 16), DType.F16, options),
                 Arguments.of(shape(1, 1, 65, 64, 7), DType.BF16, options),
+                // Each head has groups of its own where those of all heads that share keys do not run together.
+                Arguments.of(shape(2, 1, 3, 16_448, 8), DType.F16, options),
                 Arguments.of(shape(2, 2, 200, 270, 72), DType.F16, options.withCausal()),
                 Arguments.of(shape(3, 1, 260, 270, 16), DType.F16, options.withCausal()),
                 // Odd rows, in parts of 64 columns.
