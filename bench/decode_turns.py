@@ -2,7 +2,7 @@
 """What PyTorch's FlashAttention-2 and cuDNN take for a step of decoding, beside examples/DecodeTimes.java.
 
 F16, 32 query heads on 8 of keys and values, headDim 128, one query a sequence; keys and values lie as [batch, tokens, heads, d]
-("tokens") or [batch, heads, tokens, d] ("heads"). Ten calls to a CUDA graph, medians of nine times five launches of it.
+("tokens") or [batch, heads, tokens, d] ("heads"). Ten calls to a CUDA graph, medians of nine times twenty launches of it.
 
   python3 bench/decode_turns.py 8x4096 32x4096
 """
@@ -10,7 +10,7 @@ F16, 32 query heads on 8 of keys and values, headDim 128, one query a sequence; 
 import statistics
 import sys
 
-HEADS, KV_HEADS, HEAD_DIM, CALLS, LAUNCHES, ROUNDS = 32, 8, 128, 10, 5, 9
+HEADS, KV_HEADS, HEAD_DIM, CALLS, LAUNCHES, ROUNDS = 32, 8, 128, 10, 20, 9
 CASES = ["1x4096", "1x16384", "1x65536", "8x4096", "8x16384", "8x65536", "32x4096", "32x16384"]
 
 
