@@ -12,8 +12,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * {@link MergePartials} of up to {@link #MOST_PARTS} parts, a warp to a row: each lane has four columns at once, and all
- * that a row is made of is under way before the first of it is used.
+ * {@link MergePartials} of up to {@link #MOST_PARTS} parts, a warp to a row: each lane has four columns at once, and
+ * all that a row is made of is under way before the first of it is used.
  *
  * <p>Source: Milakov and Gimelshein, <i>Online normalizer calculation for softmax</i> (2018): partial sums merge by
  * their maxima.

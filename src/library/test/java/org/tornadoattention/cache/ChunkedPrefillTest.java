@@ -352,8 +352,9 @@ class ChunkedPrefillTest {
                     // Rounded to bytes, the largest F16 is past it.
                     v.setFlat(5, 65504);
                 }
-                AttentionOptions masked =
-                        call < 2 ? CAUSAL : CAUSAL.withWindow(20, 0).withScale(0.2).withSoftcap(5);
+                AttentionOptions masked = call < 2
+                        ? CAUSAL
+                        : CAUSAL.withWindow(20, 0).withScale(0.2).withSoftcap(5);
                 AttentionResult result = cache.forward(q, k, v, masked);
                 for (int sequence = 0; sequence < 2; sequence++) {
                     AccuracyCheck check = AccuracyCheck.of(
