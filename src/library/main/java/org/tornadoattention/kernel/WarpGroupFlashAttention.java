@@ -180,7 +180,7 @@ public final class WarpGroupFlashAttention {
             int headDim,
             int lane) {
         if (CachedKeys.arePresent() && CachedKeys.areAhead() && CachedKeys.pagesOfWarp() > 1) {
-            // A warp's rows are counted off by constants: numbers of rows would take registers from several pages.
+            // Numbers of rows would take registers from several pages.
             CachedKeys.loadQueries(tile, at, query, queryBase, blockQ, rows, headDim, lane);
         } else if (CachedKeys.arePresent() || Layout.isStrided()) {
             int apart = Layout.queryRow();

@@ -68,7 +68,9 @@ class ChunkedPrefillTest {
         "BF16, BF16, BF16, 16, 64, 4, 2",
         "F32, F16, F16, 16, 7, 29, 3",
         "F32, BF16, F32, 32, 256, 1, 1",
-        "BF16, F16, BF16, 80, 16, 13, 3"
+        "BF16, F16, BF16, 80, 16, 13, 3",
+        "F16, F16, F16, 192, 16, 13, 1",
+        "BF16, BF16, BF16, 256, 8, 26, 2"
     })
     void chunksOfOneGraph(DType query, DType cache, DType out, int headDim, int pageSize, int pages, int splits) {
         int[] chunks = {70, 1, 66};

@@ -251,14 +251,30 @@ public final class CachedKeys {
 
     /**
      * Starts the copy of {@code count} of {@code rows} rows of queries, of which the first begins at {@code first}, to
-     * byte {@code at}, as keys are copied; the rest is 0.
+     * byte {@code at}; the rest is 0. A lane's rows are counted off by constants.
      */
     public static void loadQueries(
             int[] tile, int at, HalfFloatArray source, int first, int rows, int count, int headDim, int lane) {
-        int[] starts = new int[1];
-        int ofWarp = rows / WARPS;
-        starts[0] = first + lane / WARP_LANES * ofWarp * Layout.queryRow();
-        load(tile, at, starts, Layout.queryRow(), source, rows, count, headDim, lane, ofWarp);
+        int chunks = headDim / 8;
+        int apart = Layout.queryRow();
+        if (WarpGroup.LANES % chunks == 0) {
+            int atOnce = WarpGroup.LANES / chunks;
+            int row = lane / chunks;
+            int c = lane % chunks;
+            int to = at + WarpTiles.chunk(rows, row, c);
+            int from = first + row * apart + c * 8;
+            for (int i = 0; i < rows / atOnce; i++) {
+                int on = i * atOnce;
+                WarpTiles.copyChunk(
+                        tile,
+                        (to ^ on % 8 * 16) + on * WarpGroup.ROW_BYTES,
+                        source,
+                        from + on * apart,
+                        count - row > on ? 16 : 0);
+            }
+        } else {
+            WarpTiles.load(tile, at, rows, source, first, apart, count, headDim, lane, WarpGroup.LANES);
+        }
     }
 
     /**
