@@ -146,9 +146,9 @@ public final class TiledBiasGradient {
 
             // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys, stored transposed.
             for (int unit = item; unit < quarter * quarter * products; unit += step) {
-                int product = unit % products;
-                int across = unit / products % quarter;
-                int down = unit / products / quarter;
+                int product = TileProducts.part(unit, quarter);
+                int across = TileProducts.across(unit, quarter);
+                int down = TileProducts.down(unit, quarter);
                 int s = product * block * scoreStride + across * scoreStride + down;
                 TileProducts.scoresAndGradients(
                         queryTile, gradientTile, keyTile, valueTile, down * stride, across * stride, quarter * stride,

@@ -258,9 +258,9 @@ public final class TiledKeyValueGradients {
 
                 // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys.
                 for (int unit = item; unit < quarter * quarter * parts; unit += step) {
-                    int part = unit % parts;
-                    int across = unit / parts % quarter;
-                    int down = unit / parts / quarter;
+                    int part = TileProducts.part(unit, quarter);
+                    int across = TileProducts.across(unit, quarter);
+                    int down = TileProducts.down(unit, quarter);
                     int s = part * block * scoreStride + down * scoreStride + across;
                     TileProducts.scoresAndGradients(
                             queryTile, gradientTile, keyTile, valueTile, down * stride, across * stride, quarter * stride,

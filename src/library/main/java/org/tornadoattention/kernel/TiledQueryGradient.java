@@ -211,9 +211,9 @@ public final class TiledQueryGradient {
 
             // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys, stored transposed.
             for (int unit = item; unit < quarter * quarter * parts; unit += step) {
-                int part = unit % parts;
-                int across = unit / parts % quarter;
-                int down = unit / parts / quarter;
+                int part = TileProducts.part(unit, quarter);
+                int across = TileProducts.across(unit, quarter);
+                int down = TileProducts.down(unit, quarter);
                 int s = part * block * scoreStride + across * scoreStride + down;
                 TileProducts.scoresAndGradients(
                         queryTile, gradientTile, keyTile, valueTile, down * stride, across * stride, quarter * stride,

@@ -72,8 +72,27 @@ public final class TileProducts {
     }
 
     /**
-     * A block of {@code S = Q Kᵀ} and of {@code dP = dO Vᵀ}, or a part of both: over dimensions {@code part},
-     * {@code part + parts} and so on. Parameters as {@link #scores} has them, with one step for all tiles.
+     * Which part of the dimensions a unit computes, of as many blocks as {@code quarter * quarter} for each part. Of
+     * four units that follow one another, two have the same key and two the same query, which local memory then reads
+     * for both.
+     */
+    public static int part(int unit, int quarter) {
+        return unit / (quarter * quarter);
+    }
+
+    /** Which keys. */
+    public static int across(int unit, int quarter) {
+        return unit / 2 % quarter;
+    }
+
+    /** Which queries. */
+    public static int down(int unit, int quarter) {
+        return (unit / (2 * quarter) - part(unit, quarter) * (quarter / 2)) * 2 + unit % 2;
+    }
+
+    /**
+     * A block of {@code S = Q Kᵀ} and of {@code dP = dO Vᵀ}, or a part of both: over every {@code parts}-th four
+     * dimensions, which a compiler loads at once. Parameters as {@link #scores} has them, with one step for all tiles.
      */
     @Phase
     public static void scoresAndGradients(
@@ -100,47 +119,51 @@ public final class TileProducts {
         float p10 = 0f, p11 = 0f, p12 = 0f, p13 = 0f;
         float p20 = 0f, p21 = 0f, p22 = 0f, p23 = 0f;
         float p30 = 0f, p31 = 0f, p32 = 0f, p33 = 0f;
-        for (int x = part; x < dims; x += parts) {
-            float q0 = queryTile[q + x], q1 = queryTile[q + step + x];
-            float q2 = queryTile[q + 2 * step + x], q3 = queryTile[q + 3 * step + x];
-            float d0 = gradientTile[q + x], d1 = gradientTile[q + step + x];
-            float d2 = gradientTile[q + 2 * step + x], d3 = gradientTile[q + 3 * step + x];
-            float k0 = keyTile[k + x], k1 = keyTile[k + step + x];
-            float k2 = keyTile[k + 2 * step + x], k3 = keyTile[k + 3 * step + x];
-            float v0 = valueTile[k + x], v1 = valueTile[k + step + x];
-            float v2 = valueTile[k + 2 * step + x], v3 = valueTile[k + 3 * step + x];
-            s00 += q0 * k0;
-            s01 += q0 * k1;
-            s02 += q0 * k2;
-            s03 += q0 * k3;
-            s10 += q1 * k0;
-            s11 += q1 * k1;
-            s12 += q1 * k2;
-            s13 += q1 * k3;
-            s20 += q2 * k0;
-            s21 += q2 * k1;
-            s22 += q2 * k2;
-            s23 += q2 * k3;
-            s30 += q3 * k0;
-            s31 += q3 * k1;
-            s32 += q3 * k2;
-            s33 += q3 * k3;
-            p00 += d0 * v0;
-            p01 += d0 * v1;
-            p02 += d0 * v2;
-            p03 += d0 * v3;
-            p10 += d1 * v0;
-            p11 += d1 * v1;
-            p12 += d1 * v2;
-            p13 += d1 * v3;
-            p20 += d2 * v0;
-            p21 += d2 * v1;
-            p22 += d2 * v2;
-            p23 += d2 * v3;
-            p30 += d3 * v0;
-            p31 += d3 * v1;
-            p32 += d3 * v2;
-            p33 += d3 * v3;
+        for (int first = 4 * part; first < dims; first += 4 * parts) {
+            for (int x = first; x < first + 4; x++) {
+                int qx = q + x;
+                int kx = k + x;
+                float q0 = queryTile[qx], q1 = queryTile[qx + step];
+                float q2 = queryTile[qx + 2 * step], q3 = queryTile[qx + 3 * step];
+                float d0 = gradientTile[qx], d1 = gradientTile[qx + step];
+                float d2 = gradientTile[qx + 2 * step], d3 = gradientTile[qx + 3 * step];
+                float k0 = keyTile[kx], k1 = keyTile[kx + step];
+                float k2 = keyTile[kx + 2 * step], k3 = keyTile[kx + 3 * step];
+                float v0 = valueTile[kx], v1 = valueTile[kx + step];
+                float v2 = valueTile[kx + 2 * step], v3 = valueTile[kx + 3 * step];
+                s00 += q0 * k0;
+                s01 += q0 * k1;
+                s02 += q0 * k2;
+                s03 += q0 * k3;
+                s10 += q1 * k0;
+                s11 += q1 * k1;
+                s12 += q1 * k2;
+                s13 += q1 * k3;
+                s20 += q2 * k0;
+                s21 += q2 * k1;
+                s22 += q2 * k2;
+                s23 += q2 * k3;
+                s30 += q3 * k0;
+                s31 += q3 * k1;
+                s32 += q3 * k2;
+                s33 += q3 * k3;
+                p00 += d0 * v0;
+                p01 += d0 * v1;
+                p02 += d0 * v2;
+                p03 += d0 * v3;
+                p10 += d1 * v0;
+                p11 += d1 * v1;
+                p12 += d1 * v2;
+                p13 += d1 * v3;
+                p20 += d2 * v0;
+                p21 += d2 * v1;
+                p22 += d2 * v2;
+                p23 += d2 * v3;
+                p30 += d3 * v0;
+                p31 += d3 * v1;
+                p32 += d3 * v2;
+                p33 += d3 * v3;
+            }
         }
         put(scores, s, across, s00, s01, s02, s03);
         put(scores, s + down, across, s10, s11, s12, s13);
