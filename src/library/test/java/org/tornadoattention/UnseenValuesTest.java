@@ -232,6 +232,38 @@ class UnseenValuesTest {
         return kernels(AttentionOptions.causal());
     }
 
+    /** A score that is NaN hides nothing: what sees it is NaN too, not a number without it. */
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("functions")
+    void reachEveryRowThatAFunctionLetsSeeThem(AttentionKernel kernel, DType dtype) {
+        AttentionOptions options = AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0));
+        Inputs finite = Inputs.with(dtype, Place.VALUE, 0f);
+        Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
+        poisoned.k.set(Float.NaN, 0, 0, 3, COLUMN);
+        poisoned.k.set(Float.NaN, 0, 0, 84, COLUMN);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
+            AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, options);
+            AttentionResult expected = attention.forward(finite.q, finite.k, finite.v, options);
+            Tensor dQ = attention.backward(result, poisoned.dO).dQ();
+            Tensor expectedDQ = attention.backward(expected, finite.dO).dQ();
+            for (int query = 0; query < QUERIES; query++) {
+                float output = result.output().get(0, 0, query, COLUMN);
+                float gradient = dQ.get(0, 0, query, COLUMN);
+                if (query % 3 == 0) {
+                    assertThat(output)
+                            .as("row %d", query)
+                            .isEqualTo(expected.output().get(0, 0, query, COLUMN));
+                    assertThat(gradient)
+                            .as("dQ of row %d", query)
+                            .isEqualTo(expectedDQ.get(0, 0, query, COLUMN));
+                } else {
+                    assertThat(output).as("row %d", query).isNaN();
+                    assertThat(gradient).as("dQ of row %d", query).isNaN();
+                }
+            }
+        }
+    }
+
     /** Every third pair is hidden, in every tile. */
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("functions")

@@ -384,8 +384,8 @@ final class FunctionClass {
         MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_float, ConstantDescs.CD_float, ConstantDescs.CD_float);
         builder.withMethodBody(WEIGHT, withArrays(type), STATIC, code -> {
             Label seen = code.newLabel();
-            // A score that is no number hides nothing.
-            code.fload(1).loadConstant(Score.NO_SCORE).fcmpg().ifgt(seen);
+            // A score that is no number hides nothing; Score.LEAST_SEEN says why this is no <=.
+            code.fload(1).loadConstant(Score.LEAST_SEEN).fcmpg().ifge(seen);
             code.fconst_0().freturn().labelBinding(seen).fload(0).freturn();
         });
     }
