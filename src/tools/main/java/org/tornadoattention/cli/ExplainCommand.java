@@ -7,7 +7,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.stream.DoubleStream;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -258,9 +260,11 @@ final class ExplainCommand implements Callable<Integer> {
 
     private void softmax(AttentionShape shape, AttentionOptions options, int query, int blockK) {
         heading("The online softmax of query %d, head 0, on Gaussian inputs".formatted(query));
-        Tensor q = Tensor.random(dtype, 1, 1, 1, shape.seqQ(), shape.headDim());
+        double[] row = DoubleStream.generate(new Random(1)::nextGaussian)
+                .limit(shape.headDim())
+                .toArray();
         Tensor k = Tensor.random(dtype, 2, 1, 1, shape.seqK(), shape.headDim());
-        SoftmaxTrace trace = SoftmaxTrace.of(q, k, options, query, blockK);
+        SoftmaxTrace trace = SoftmaxTrace.of(row, shape.seqQ(), k, options, query, blockK);
         out.println(
                 "  For each tile: m' = max(m, max s), α = e^(m − m'), l' = α·l + Σ e^(s − m'), o' = α·o + Σ e^(s − m')·v.");
         Table table = new Table("  ").row("keys", "max s", "m'", "α", "Σ e^(s − m')", "l'", "");

@@ -37,11 +37,29 @@ public record SoftmaxTrace(List<Step> steps, double logSumExp) {
      * @param blockK keys of a tile
      */
     public static SoftmaxTrace of(Tensor q, Tensor k, AttentionOptions options, int query, int blockK) {
-        int seqQ = q.seqLength();
+        double[] row = new double[q.headDim()];
+        for (int x = 0; x < row.length; x++) {
+            row[x] = q.get(0, 0, query, x);
+        }
+        return of(row, q.seqLength(), k, options, query, blockK);
+    }
+
+    /**
+     * Traces a query without the others.
+     *
+     * @param row the query
+     * @param seqQ queries that there are
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}
+     * @param options scale and mask; softcap and ALiBi are left out
+     * @param query which one of them it is
+     * @param blockK keys of a tile
+     */
+    public static SoftmaxTrace of(
+            double[] row, int seqQ, Tensor k, AttentionOptions options, int query, int blockK) {
         int seqK = k.seqLength();
         int first = options.mask().firstKey(query, seqQ, seqK);
         int end = options.mask().endKey(query, seqQ, seqK);
-        double scale = options.scaleFor(q.headDim());
+        double scale = options.scaleFor(row.length);
         double max = Double.NEGATIVE_INFINITY;
         double sum = 0;
         List<Step> steps = new ArrayList<>();
@@ -57,8 +75,8 @@ public record SoftmaxTrace(List<Step> steps, double logSumExp) {
                     continue;
                 }
                 double dot = 0;
-                for (int x = 0; x < q.headDim(); x++) {
-                    dot += (double) q.get(0, 0, query, x) * k.get(0, 0, key, x);
+                for (int x = 0; x < row.length; x++) {
+                    dot += row[x] * k.get(0, 0, key, x);
                 }
                 scores[key - from] = scale * dot;
                 tileMax = Math.max(tileMax, scores[key - from]);
