@@ -55,6 +55,9 @@ public final class SplitKeyAttention {
     /** Keys that a slot loads at once. */
     public static final int KEYS = 4;
 
+    /** Elements of a head from which on a slot's keys follow one another; below, those of neighbouring slots do. */
+    private static final int LONG_ROWS = 128;
+
     private SplitKeyAttention() {}
 
     /** Elements from one key to the next: the head dimension, rounded up to a pair. */
@@ -215,7 +218,7 @@ public final class SplitKeyAttention {
             // spotless:off: a call in rows
             score(
                     sums, scores, numbers, step, sequence, j0, to, firstRow, kvHead, group, lanes, tileKeys, scoreCount,
-                    groupSize, item, queries, offset, padding, pagesPerSequence, windowLeft, windowRight);
+                    groupSize, item, rowStride, queries, offset, padding, pagesPerSequence, windowLeft, windowRight);
             // spotless:on
             context.localBarrier();
 
@@ -226,10 +229,12 @@ public final class SplitKeyAttention {
                     newMax = TornadoMath.max(newMax, scores[(r * KEYS + u) * slots + slot]);
                 }
                 float correction = TornadoMath.exp(max[r] - newMax);
+                // Above what hidden keys have, so that theirs is 0 without a branch where all so far are hidden.
+                float seenMax = TornadoMath.max(newMax, Score.LEAST_SEEN);
                 float added = 0f;
                 for (int u = 0; u < KEYS; u++) {
                     float s = scores[(r * KEYS + u) * slots + slot];
-                    float e = s == Score.NO_SCORE ? 0f : TornadoMath.exp(s - newMax);
+                    float e = TornadoMath.exp(s - seenMax);
                     e = Functions.weight(e, s);
                     added += e;
                     p[u] = e;
@@ -320,6 +325,15 @@ public final class SplitKeyAttention {
         }
     }
 
+    /** Which of a tile's keys is a slot's {@code u}-th. */
+    private static int keyOfTile(int slot, int u, int slots, int rowStride) {
+        int key = u * slots + slot;
+        if (rowStride >= LONG_ROWS) {
+            key = slot * KEYS + u;
+        }
+        return key;
+    }
+
     // spotless:off: parameters in rows
     /** The keys and values of a slot, as far as this lane has their dimensions, in registers. */
     @Phase
@@ -330,7 +344,7 @@ public final class SplitKeyAttention {
             int features) {
         int checked = lanes * dims == rowStride ? 0 : 1; // a factor that leaves nothing to compare
         for (int u = 0; u < KEYS; u++) {
-            int j = TornadoMath.min(j0 + u * slots + slot, to);
+            int j = TornadoMath.min(j0 + keyOfTile(slot, u, slots, rowStride), to);
             int keyRow =
                     KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
             int at = keyRow * rowStride + 2 * lane;
@@ -364,14 +378,19 @@ public final class SplitKeyAttention {
     @Phase
     private static void score(
             float[] sums, float[] scores, FloatArray numbers, IntArray step, int sequence, int j0, int to, int firstRow,
-            int kvHead, int group, int lanes, int tileKeys, int scoreCount, int groupSize, int item, int queries,
-            int offset, int padding, int pagesPerSequence, int windowLeft, int windowRight) {
+            int kvHead, int group, int lanes, int tileKeys, int scoreCount, int groupSize, int item, int rowStride,
+            int queries, int offset, int padding, int pagesPerSequence, int windowLeft, int windowRight) {
         for (int at = item; at < scoreCount; at += groupSize) {
             float s = 0f;
             for (int other = 0; other < lanes; other++) {
                 s += sums[at * (lanes + 1) + other];
             }
-            int j = j0 + at % tileKeys;
+            int ofTile = at % tileKeys;
+            if (rowStride >= LONG_ROWS) {
+                int slots = tileKeys / KEYS;
+                ofTile = keyOfTile(ofTile % slots, ofTile / slots, slots, rowStride);
+            }
+            int j = j0 + ofTile;
             int row = firstRow + at / tileKeys;
             int position = row / group + offset;
             float softcap = StepLayout.softcap(numbers);
