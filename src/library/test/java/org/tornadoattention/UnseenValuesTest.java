@@ -253,9 +253,7 @@ class UnseenValuesTest {
                     assertThat(output)
                             .as("row %d", query)
                             .isEqualTo(expected.output().get(0, 0, query, COLUMN));
-                    assertThat(gradient)
-                            .as("dQ of row %d", query)
-                            .isEqualTo(expectedDQ.get(0, 0, query, COLUMN));
+                    assertThat(gradient).as("dQ of row %d", query).isEqualTo(expectedDQ.get(0, 0, query, COLUMN));
                 } else {
                     assertThat(output).as("row %d", query).isNaN();
                     assertThat(gradient).as("dQ of row %d", query).isNaN();

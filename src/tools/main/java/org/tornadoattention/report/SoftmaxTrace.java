@@ -54,8 +54,7 @@ public record SoftmaxTrace(List<Step> steps, double logSumExp) {
      * @param query which one of them it is
      * @param blockK keys of a tile
      */
-    public static SoftmaxTrace of(
-            double[] row, int seqQ, Tensor k, AttentionOptions options, int query, int blockK) {
+    public static SoftmaxTrace of(double[] row, int seqQ, Tensor k, AttentionOptions options, int query, int blockK) {
         int seqK = k.seqLength();
         int first = options.mask().firstKey(query, seqQ, seqK);
         int end = options.mask().endKey(query, seqQ, seqK);
