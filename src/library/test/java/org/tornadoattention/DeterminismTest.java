@@ -66,7 +66,7 @@ class DeterminismTest {
     }
 
     private static AttentionShape crowd(int seqQ, int seqK) {
-        return new AttentionShape(60, 4, 4, seqQ, seqK, 16);
+        return new AttentionShape(60, 4, 4, seqQ, seqK, 24);
     }
 
     @Tag("both-tiers")

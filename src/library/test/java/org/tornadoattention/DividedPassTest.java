@@ -59,8 +59,7 @@ class DividedPassTest {
 
     @ParameterizedTest
     @MethodSource("sequences")
-    void aSequenceIsDividedAndNothingIsMerged(
-            int count, AttentionShape shape, AttentionOptions options, DType dtype) {
+    void aSequenceIsDividedAndNothingIsMerged(int count, AttentionShape shape, AttentionOptions options, DType dtype) {
         AttentionCase problem = AttentionCase.of(shape, dtype, options);
         AccuracyCheck check = AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), options);
         try (DistributedAttention attention = DistributedAttention.on(devices(count), Division.SEQUENCE)) {

@@ -3,8 +3,7 @@ package org.tornadoattention;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.time.LocalDate;
-import java.time.ZoneOffset;
+import java.util.List;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -13,16 +12,19 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * 100 random problems, other ones each day, each wholly determined by its seed: {@code -Dattention.seed=17} runs one of
- * them, {@code -Dattention.seeds=1000} more of them, and {@code -Dattention.firstSeed=20500} those of another day.
+ * 100 random problems, other ones each fortnight, each wholly determined by its seed. Of them a day has
+ * {@linkplain CoveringArray its rows}. {@code -Dattention.seed=17} runs one of them, {@code -Dattention.seeds=1000}
+ * more, and {@code -Dattention.firstSeed=20500} others.
  */
 class RandomConfigurationsTest {
 
-    private static final int DEFAULT_SEEDS = 50;
+    private static final int DEFAULT_SEEDS = 100;
 
-    /** Days do not overlap by default, and the name of each test has its seed. */
-    private static final long FIRST = Long.getLong(
-            "attention.firstSeed", DEFAULT_SEEDS * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+    private static final Integer ASKED_FOR = Integer.getInteger("attention.seeds");
+
+    /** Fortnights do not overlap by default, and the name of each test has its seed. */
+    private static final long FIRST =
+            Long.getLong("attention.firstSeed", DEFAULT_SEEDS * Math.floorDiv(CoveringArray.SEED, CoveringArray.DAYS));
 
     private static final Long ONE = Long.getLong("attention.seed");
 
@@ -31,10 +33,31 @@ class RandomConfigurationsTest {
 
     static Stream<RandomConfiguration> configurations() {
         LongStream seeds = ONE == null
-                ? LongStream.range(FIRST, FIRST + Integer.getInteger("attention.seeds", DEFAULT_SEEDS))
+                ? LongStream.range(FIRST, FIRST + (ASKED_FOR == null ? DEFAULT_SEEDS : ASKED_FOR))
                 : LongStream.of(ONE);
-        return seeds.mapToObj(RandomConfiguration::of)
+        Stream<RandomConfiguration> configurations = seeds.mapToObj(RandomConfiguration::of)
                 .filter(configuration -> TestDevice.tries(configuration.kernel()));
+        return ONE != null || ASKED_FOR != null
+                ? configurations
+                : CoveringArray.ofEachValue(RandomConfigurationsTest::values)
+                        .withTuple(0, 1)
+                        .ofTheDay(configurations);
+    }
+
+    /** Kernel, type, kind of mask, and whether it has each of the other options. */
+    private static List<?> values(RandomConfiguration configuration) {
+        AttentionCase problem = configuration.problem();
+        AttentionOptions options = problem.options();
+        return List.of(
+                configuration.kernel(),
+                problem.dtype(),
+                options.mask().toString().replaceFirst("\\(.*", ""),
+                options.hasSoftcap(),
+                options.scale().isPresent(),
+                options.hasAlibi(),
+                options.hasKeyLengths(),
+                options.hasDropout(),
+                problem.shape().heads() / problem.shape().kvHeads());
     }
 
     @Tag("both-tiers")

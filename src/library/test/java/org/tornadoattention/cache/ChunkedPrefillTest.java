@@ -18,6 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.BlockMask;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.Mask;
 import org.tornadoattention.MaskFunction;
 import org.tornadoattention.ScoreFunction;
@@ -97,7 +98,7 @@ class ChunkedPrefillTest {
     }
 
     /** Functions that tell batch, head, query and key apart, and that hide keys, whole tiles of them too. */
-    static Stream<Arguments> functions() {
+    private static Stream<Arguments> functions() {
         IntArray documents = new IntArray(200);
         for (int at = 0; at < documents.getSize(); at++) {
             documents.set(at, at / 23);
@@ -123,27 +124,36 @@ class ChunkedPrefillTest {
                         3));
     }
 
+    /** Of the day: each of them, and queries of each type. */
+    static Stream<Arguments> functionsOfTheDay() {
+        return CoveringArray.today(functions()
+                .flatMap(row -> Stream.of(DType.F16, DType.F32)
+                        .map(query -> Arguments.of(row.get()[0], row.get()[1], row.get()[2], row.get()[3], query))));
+    }
+
     /** Functions are asked about the places of queries in their sequences, in the caller's arrays and rounded ones. */
     @ParameterizedTest
-    @MethodSource("functions")
+    @MethodSource("functionsOfTheDay")
     void functionsAreAskedAboutPositions(
-            AttentionOptions plain, Optional<ScoreFunction> score, Optional<MaskFunction> mask, int splits) {
+            AttentionOptions plain,
+            Optional<ScoreFunction> score,
+            Optional<MaskFunction> mask,
+            int splits,
+            DType query) {
         AttentionOptions options = with(plain, score, mask);
-        for (DType query : new DType[] {DType.F16, DType.F32}) {
-            try (PoolCase pool = PoolCase.chunked(query, DType.F16, DType.F16, 2, 70, 16, 16, 12, splits, options)) {
-                assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
-                pool.deal(3);
-                for (int b = 0; b < 2; b++) {
-                    pool.positions.set(b, 118 - 107 * b);
-                    pool.rows.set(b, 70 - 3 * b);
-                    pool.write(b, b, 0, 188 - 110 * b);
-                }
-                pool.execute();
-                pool.assertAccurate((sequence, before) -> with(
-                        plain,
-                        score.map(f -> (s, b, h, i, j) -> f.apply(s, b + sequence, h, i + before, j)),
-                        mask.map(f -> (b, h, i, j) -> f.sees(b + sequence, h, i + before, j))));
+        try (PoolCase pool = PoolCase.chunked(query, DType.F16, DType.F16, 2, 70, 16, 16, 12, splits, options)) {
+            assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            pool.deal(3);
+            for (int b = 0; b < 2; b++) {
+                pool.positions.set(b, 118 - 107 * b);
+                pool.rows.set(b, 70 - 3 * b);
+                pool.write(b, b, 0, 188 - 110 * b);
             }
+            pool.execute();
+            pool.assertAccurate((sequence, before) -> with(
+                    plain,
+                    score.map(f -> (s, b, h, i, j) -> f.apply(s, b + sequence, h, i + before, j)),
+                    mask.map(f -> (b, h, i, j) -> f.sees(b + sequence, h, i + before, j))));
         }
     }
 

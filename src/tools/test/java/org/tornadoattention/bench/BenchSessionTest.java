@@ -6,10 +6,14 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Tile;
@@ -44,21 +48,21 @@ class BenchSessionTest {
         }
     }
 
+    static Stream<Arguments> passesAndMasks() {
+        return CoveringArray.today(Stream.of(Direction.values())
+                .flatMap(pass -> Stream.of(false, true).map(causal -> Arguments.of(pass, causal))));
+    }
+
     @ParameterizedTest
-    @EnumSource
-    void valuesMayHaveAHeadDimensionOfTheirOwn(Direction pass) {
+    @MethodSource("passesAndMasks")
+    void valuesMayHaveAHeadDimensionOfTheirOwn(Direction pass, boolean causal) {
         AttentionShape shape = new AttentionShape(1, 4, 2, 70, 70, 24, 16);
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
-            for (boolean causal : new boolean[] {false, true}) {
-                BenchResult result = session.measure(
-                        new BenchCase(pass, DType.F32, shape, causal),
-                        AttentionKernel.TILED,
-                        Optional.empty(),
-                        () -> {});
-                assertThat(result.status()).as(result.message()).isEqualTo(Status.MEASURED);
-                assertThat(result.accuracy().passed()).isTrue();
-                assertThat(result.accuracy().maxError()).isPositive();
-            }
+            BenchResult result = session.measure(
+                    new BenchCase(pass, DType.F32, shape, causal), AttentionKernel.TILED, Optional.empty(), () -> {});
+            assertThat(result.status()).as(result.message()).isEqualTo(Status.MEASURED);
+            assertThat(result.accuracy().passed()).isTrue();
+            assertThat(result.accuracy().maxError()).isPositive();
         }
     }
 

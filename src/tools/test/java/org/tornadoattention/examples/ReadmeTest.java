@@ -75,7 +75,9 @@ class ReadmeTest {
         assertThat(compiled)
                 .as("%s:%n%s%n%s", snippet, snippet.program(), messages)
                 .isZero();
-        JavaProcess process = JavaProcess.run(List.of("-cp", directory + File.pathSeparator + classPath), "Snippet");
+        // With both tiers of compiling: the JVM engine's vectors are nothing without the second.
+        List<String> options = List.of("-XX:TieredStopAtLevel=4", "-cp", directory + File.pathSeparator + classPath);
+        JavaProcess process = JavaProcess.run(options, "Snippet");
         assertThat(process.exitCode())
                 .as("%s:%n%s%n%s", snippet, snippet.program(), process.output())
                 .isZero();
