@@ -125,13 +125,7 @@ final class FunctionCheck {
                 case BranchInstruction branch -> check(branch, index);
                 case InvokeInstruction call -> check(call);
                 case InvokeDynamicInstruction _ -> throw refusal("makes a string or another function", NO_OBJECTS);
-                case FieldInstruction field ->
-                    throw refusal(
-                            "uses the field %s.%s"
-                                    .formatted(
-                                            field.owner().asSymbol().displayName(),
-                                            field.name().stringValue()),
-                            "copy it into a local variable before the lambda, or make it a constant");
+                case FieldInstruction field -> throw refusal(field);
                 case NewObjectInstruction made ->
                     throw refusal(
                             "makes an object of class "
@@ -175,9 +169,23 @@ final class FunctionCheck {
                             call.typeSymbol().parameterList().stream()
                                     .map(java.lang.constant.ClassDesc::displayName)
                                     .collect(Collectors.joining(", ")));
+            boolean unboxes = call.name().stringValue().endsWith("Value")
+                    && call.typeSymbol().parameterCount() == 0
+                    && call.typeSymbol().returnType().isPrimitive();
             throw refusal(
                     "calls " + name,
-                    "kernels know methods of TornadoMath, those of Math that TornadoMath has too, get and getSize of arrays, and static methods of the function's own class");
+                    unboxes
+                            ? "capture a number, such as a float, not the object that holds it"
+                            : "kernels know methods of TornadoMath, those of Math that TornadoMath has too, get and getSize of arrays, and static methods of the function's own class");
+        }
+
+        private UnusableFunctionException refusal(FieldInstruction field) {
+            String name = field.name().stringValue();
+            return name.equals("$assertionsDisabled")
+                    ? refusal("makes an assertion", "leave it out")
+                    : refusal(
+                            "uses the field %s.%s".formatted(field.owner().asSymbol().displayName(), name),
+                            "copy it into a local variable before the lambda, or make it a constant");
         }
 
         private void check(BranchInstruction branch, int index) {

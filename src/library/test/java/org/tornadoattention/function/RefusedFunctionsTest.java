@@ -47,6 +47,11 @@ class RefusedFunctionsTest {
         return x;
     }
 
+    private static float asserting(float score) {
+        assert score > 0;
+        return score;
+    }
+
     private static float caught(float s, int i) {
         try {
             return s / (1 / i);
@@ -85,6 +90,9 @@ class RefusedFunctionsTest {
         refused.put("makes an object of class IllegalStateException", (s, b, h, i, j) -> thrown(s));
         refused.put("calls Math.cbrt(double)", (s, b, h, i, j) -> (float) Math.cbrt(s));
         refused.put("calls Integer.bitCount(int)", (s, b, h, i, j) -> s + Integer.bitCount(i));
+        Float boxed = 0.5f;
+        refused.put("capture a number, such as a float, not the object", (s, b, h, i, j) -> s + boxed);
+        refused.put("makes an assertion: leave it out", (s, b, h, i, j) -> asserting(s));
         refused.put("makes a string or another function", (s, b, h, i, j) -> s + ("" + i).length());
         return refused;
     }
