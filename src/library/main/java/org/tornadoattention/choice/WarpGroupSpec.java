@@ -14,6 +14,7 @@ import org.tornadoattention.kernel.WarpGroupGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpRowTerms;
+import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -85,6 +86,9 @@ record WarpGroupSpec() implements KernelSpec {
 
     /** Keys of sequences for which it is the faster one. */
     private static final int LONGEST_OF_SQUARE = 1024;
+
+    /** From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer. */
+    private static final long ROUNDS_OF_PAIRS = 8;
 
     /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
     private static final int HOPPER = 90;
@@ -390,20 +394,41 @@ record WarpGroupSpec() implements KernelSpec {
     public List<Launch> forward(Work work) {
         long tiles = work.queryTiles(work.tile().blockQ());
         boolean stay = stay(work);
-        long groups = stay ? work.device().computeUnits() : tiles;
+        boolean pairs = pairs(work);
+        long ofPairs = pairs ? (tiles + 1) / 2 : tiles;
+        long groups = stay ? work.device().computeUnits() : ofPairs;
         return List.of(work.warps(WarpGroupFlashAttention.class)
-                .with("staying", stay ? (int) groups : 0)
+                .with("staying", stay || pairs ? (int) groups : 0)
                 .groups(groups, work.tile().groupSize(work.shape().widestDim())));
     }
 
     /**
      * Whether as many groups as multiprocessors compute all tiles of queries: where tiles are more, and so short that
-     * their beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions,
-     * whose lists of tiles are made once for a group. In the simulator a core is no multiprocessor.
+     * their beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions, for
+     * which there are {@link #pairs}. In the simulator a core is no multiprocessor.
      */
     private static boolean stay(Work work) {
         return work.problem().functions().isEmpty()
                 && stay(work.tile(), work.shape(), longestOfStaying(work.problem()), work.device());
+    }
+
+    /**
+     * Whether a group computes two tiles of queries, one after the other, where block masks leave tiles of keys out:
+     * what a tile takes differs, so that the device is to say who comes next, but the second one's beginning is covered.
+     */
+    private static boolean pairs(Work work) {
+        Tile tile = work.tile();
+        int bytes = tile.localMemoryBytes(work.shape().widestDim())
+                + WarpGroupFlashAttention.stayingBytes(work.shape().headDim(), tile.blockQ())
+                + 2 * TileList.bytes(Math.ceilDiv(work.shape().seqK(), tile.blockK()));
+        FunctionForm form = work.problem().functions().form();
+        return !work.problem().functions().isEmpty()
+                && form.leavesTilesOut()
+                && form.bias().isEmpty()
+                && work.device().extension().computeCapability() >= HOPPER
+                && tile.warps() >= WARPS_OF_MULTIPROCESSOR
+                && queryTiles(work.shape(), tile.blockQ()) >= ROUNDS_OF_PAIRS * work.device().computeUnits()
+                && bytes <= work.device().extension().localMemoryBytes();
     }
 
     /** Likewise of chunks over a cache. */

@@ -58,7 +58,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16. Or {@code staying}
  * groups, as many as the device runs at once, which compute all tiles of queries, one after the other as
  * {@link StayingGroups} says: the next tile's Q, K and V are on their way while a tile's last product runs and its rows
- * are written.
+ * are written. Where block masks leave tiles of keys out, the warps that copy list those of the next tile of queries.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48
  * KiB that CUDA gives without being asked; this project's own assembly of kernels asks. A dense bias of 16 bits, whose
@@ -74,6 +74,9 @@ public final class WarpGroupFlashAttention {
 
     /** Nine, and one for each warp group that computes. */
     private static final int BARRIERS = 16;
+
+    /** Three more, where groups list tiles of several rounds; local arrays are multiples of 16 bytes. */
+    private static final int BARRIERS_WITH_LISTS = 20;
 
     /**
      * The widest head whose exponentials take as long as its products: up to it, warp groups take turns with the
@@ -203,6 +206,12 @@ public final class WarpGroupFlashAttention {
                 WarpBarrier.init(barriers, freeQ + 2 * place, WARPS * groups);
             }
             WarpBarrier.initForCopies(barriers, freeQ + 2 * PLACES, WARPS);
+            if (Functions.leaveTilesOut()) {
+                // A list of a place is there; the warps that copy have counted.
+                for (int place = 0; place <= PLACES; place++) {
+                    WarpBarrier.init(barriers, freeQ + 2 * (PLACES + 1 + place), WARPS);
+                }
+            }
         }
         for (int place = 0; place < PLACES; place++) {
             WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
@@ -691,14 +700,15 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void copyOfAll(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
-            IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths, int fullQ, int freeQ,
-            int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV, int keyBytes,
-            int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
+            IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths, int atList, int fullQ,
+            int freeQ, int told, int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV,
+            int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
             int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
             int windowRight, int features, int lane) {
         if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead()) {
             int valueDim = headDim + addedValueDim;
             int[] place = new int[PLACE];
+            int[] next = new int[PLACE];
             int[] ahead = new int[CachedKeys.pagesOfWarp()];
             int[] behind = new int[CachedKeys.pagesOfWarp() + 1];
             int step = 0;
@@ -724,7 +734,11 @@ public final class WarpGroupFlashAttention {
                 if (CachedKeys.arePresent() || Layout.isStrided()) {
                     queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
                 }
+                int atListOfSlot = atList + slot * Integer.BYTES * TileList.ints((seqK + blockK - 1) / blockK);
                 int tiles = place[TILES];
+                if (Functions.leaveTilesOut()) {
+                    tiles = TileList.left(tile, atListOfSlot);
+                }
                 if (tiles == 0) {
                     if (step > values) {
                         // Those who compute would wait for the last V, and this warp group for them, where the next
@@ -735,12 +749,14 @@ public final class WarpGroupFlashAttention {
                         values = step;
                     }
                 }
-                if (round >= PLACES) {
-                    WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
+                if (!Functions.leaveTilesOut()) {
+                    if (round >= PLACES) {
+                        WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
+                    }
+                    loadQueries(
+                            tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase,
+                            blockQ, TornadoMath.min(blockQ, place[END] - i0), headDim, lane);
                 }
-                loadQueries(
-                        tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase,
-                        blockQ, TornadoMath.min(blockQ, place[END] - i0), headDim, lane);
                 if (CachedKeys.arePresent()) {
                     int kvHead = batchHead % heads / (heads / kvHeads);
                     copyPages(
@@ -751,8 +767,16 @@ public final class WarpGroupFlashAttention {
                     values = TornadoMath.max(values, step - 1);
                     tiles = 0;
                 }
+                if (Functions.leaveTilesOut()) {
+                    if (tiles == 0 && round + 1 < rounds) {
+                        prepare(
+                                tile, barriers, query, next, keyLengths, positions, validRows, lengths, round + 1,
+                                StayingGroups.tile(round + 1, ofGroup, staying), atList, fullQ, freeQ, told, queryBytes,
+                                heads, seqQ, seqK, blockQ, blockK, headDim, windowLeft, windowRight, features, lane);
+                    }
+                }
                 for (int t = 0; t < tiles; t++) {
-                    int j = j0 + t * blockK;
+                    int j = j0 + TileList.tile(tile, atListOfSlot, t, tiles) * blockK;
                     int at = step % PLACES;
                     awaitFree(barriers, freeK + 2 * at, step, 0);
                     if (Layout.isStrided()) {
@@ -781,6 +805,15 @@ public final class WarpGroupFlashAttention {
                     if (Layout.isStrided()) {
                         from = Layout.value(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
                     }
+                    if (Functions.leaveTilesOut()) {
+                        if (t == TornadoMath.min(2, tiles - 1) && round + 1 < rounds) {
+                            prepare(
+                                    tile, barriers, query, next, keyLengths, positions, validRows, lengths, round + 1,
+                                    StayingGroups.tile(round + 1, ofGroup, staying), atList, fullQ, freeQ, told,
+                                    queryBytes, heads, seqQ, seqK, blockQ, blockK, headDim, windowLeft, windowRight,
+                                    features, lane);
+                        }
+                    }
                 }
             }
             if (step > values) {
@@ -790,6 +823,47 @@ public final class WarpGroupFlashAttention {
                         valueDim, lane);
             }
         }
+    }
+
+    /**
+     * Starts the copy of the Q of a round to come, and lists its tiles, when no one reads those of the round before the
+     * last any more: the warps that copy do it while others compute.
+     */
+    @Phase
+    private static void prepare(
+            int[] tile, int[] barriers, HalfFloatArray query, int[] next, IntArray keyLengths, IntArray positions,
+            IntArray validRows, IntArray lengths, int round, int tileOfAll, int atList, int fullQ, int freeQ, int told,
+            int queryBytes, int heads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int windowLeft,
+            int windowRight, int features, int lane) {
+        int slot = round % PLACES;
+        find(
+                next, keyLengths, positions, validRows, lengths, tileOfAll, 0, heads, seqQ, seqK, blockQ, blockK,
+                windowLeft, windowRight, features);
+        int batchHead = next[BATCH_HEAD];
+        int i0 = next[FIRST_QUERY];
+        int rows = TornadoMath.min(blockQ, next[END] - i0);
+        int queryBase = (batchHead * seqQ + i0) * headDim;
+        if (Layout.isStrided()) {
+            queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
+        }
+        if (round >= PLACES) {
+            WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
+        }
+        loadQueries(
+                tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase, blockQ, rows,
+                headDim, lane);
+        int at = atList + slot * Integer.BYTES * TileList.ints((seqK + blockK - 1) / blockK);
+        int inWindow = next[TILES];
+        int found = TileList.count(
+                tile, at, inWindow, lane, WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, next[FIRST_KEY],
+                blockK, blockK);
+        WarpBarrier.arrive(barriers, told + 2 * PLACES);
+        WarpBarrier.await(barriers, told + 2 * PLACES, round - 1);
+        TileList.list(
+                tile, at, inWindow, lane, WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, next[FIRST_KEY],
+                blockK, blockK, found);
+        WarpBarrier.arrive(barriers, told + 2 * slot);
+        WarpBarrier.await(barriers, told + 2 * slot, (round - 1) / PLACES);
     }
 
     /** Copies V of the last step of a tile of queries. */
@@ -857,7 +931,7 @@ public final class WarpGroupFlashAttention {
             HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
             FloatArray headTerms, IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths,
             float[] s, int[] p, float[] o, float[] m, float[] l, float[] correction, int[] biases, int[] tile,
-            int[] barriers, int atList, int fullQ, int freeQ, int fullK,
+            int[] barriers, int atList, int fullQ, int freeQ, int told, int fullK,
             int freeK, int fullV, int freeV, int turn, int queryBytes, int atK, int atV, int keyBytes, int valueBytes,
             int group, int groups, int ofGroup, int staying, int tilesOfAll, int heads, int kvHeads, int row, int item,
             int lane, int column, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int type,
@@ -885,13 +959,22 @@ public final class WarpGroupFlashAttention {
                 int everyRight = Window.everyRight(position, length, windowRight);
                 float slope = HeadTerms.slope(headTerms, head, features);
                 clear(s, o, m, l, correction, blockK, (headDim + addedValueDim + 15) / 16 * 16);
+                int atListOfSlot = atList + slot * Integer.BYTES * TileList.ints((seqK + blockK - 1) / blockK);
+                if (Functions.leaveTilesOut()) {
+                    if (round > 0) {
+                        WarpBarrier.await(barriers, told + 2 * slot, (round - 1) / PLACES);
+                    }
+                    tiles = TileList.left(tile, atListOfSlot);
+                    place[FROM] = 0;
+                    place[TO] = place[END] - i0 > 64 * group ? tiles : 0;
+                }
                 // In every round, whether or not this warp group sees a key: the barrier tells two rounds apart.
                 WarpBarrier.await(barriers, fullSlot, round / PLACES);
                 if (place[FROM] >= place[TO]) {
                     WarpBarrier.arrive(barriers, freeQ + 2 * slot);
                 }
                 attend(
-                        type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullSlot,
+                        type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atListOfSlot, fullSlot,
                         round / PLACES, freeQ + 2 * slot, fullK, freeK, fullV, freeV, turn, atQ, atK, atV, 0, keyBytes,
                         valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead,
                         batchHead / heads, head, i0, row, item,
@@ -1042,9 +1125,9 @@ public final class WarpGroupFlashAttention {
         int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (queries * blockQ + PLACES * blockK)
                 + (headDim + addedValueDim + 63) / 64 * 32 * PLACES * blockK
                 + PLACES * BiasTiles.ints(blockQ, blockK)
-                + TileList.ints((seqK + blockK - 1) / blockK));
+                + queries * TileList.ints((seqK + blockK - 1) / blockK));
 
-        // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn.
+        // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn; a list is there.
         int fullQ = 0;
         int fullK = WarpBarrier.INTS;
         int freeK = fullK + WarpBarrier.INTS * PLACES;
@@ -1052,7 +1135,9 @@ public final class WarpGroupFlashAttention {
         int freeV = fullV + WarpBarrier.INTS * PLACES;
         int turn = freeV + WarpBarrier.INTS * PLACES;
         int freeQ = turn + WarpBarrier.INTS * groups;
-        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
+        int told = freeQ + WarpBarrier.INTS * (PLACES + 1);
+        int[] barriers = context.allocateIntLocalArray(
+                (Functions.leaveTilesOut() ? BARRIERS_WITH_LISTS : BARRIERS) * WarpBarrier.INTS);
         int item = context.localIdx;
         if (item == 0) {
             initBarriers(barriers, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, groups, staying);
@@ -1155,8 +1240,8 @@ public final class WarpGroupFlashAttention {
                 int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 copyOfAll(
-                        tile, barriers, query, key, value, keyLengths, positions, validRows, lengths, fullQ, freeQ,
-                        fullK, freeK, fullV, freeV,
+                        tile, barriers, query, key, value, keyLengths, positions, validRows, lengths, atList, fullQ,
+                        freeQ, told, fullK, freeK, fullV, freeV,
                         queryBytes, atK, atV, keyBytes, valueBytes, context.groupIdx, staying, tilesOfAll, heads,
                         kvHeads, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, windowLeft, windowRight, features,
                         lane);
@@ -1225,7 +1310,7 @@ public final class WarpGroupFlashAttention {
                 stay(
                         query, key, value, output, logSumExp, headTerms, keyLengths, positions, validRows, lengths, s,
                         p, o, m, l, correction, biases,
-                        tile, barriers, atList, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, queryBytes, atK, atV,
+                        tile, barriers, atList, fullQ, freeQ, told, fullK, freeK, fullV, freeV, turn, queryBytes, atK, atV,
                         keyBytes, valueBytes, group, groups, context.groupIdx, staying, tilesOfAll, heads, kvHeads, row,
                         item, lane, column, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, type, outputType,
                         windowLeft, windowRight, scale, softcap, factor, threshold, features);

@@ -10,6 +10,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BlockMask;
+import org.tornadoattention.Mask;
 import org.tornadoattention.Masks;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
@@ -273,5 +275,30 @@ class WarpGroupSpecTest {
         Work work = new Work(problem, List.of(tiling.tile("128x128/8")), hopper());
         Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
         assertThat(launch.numbers().get("staying")).isEqualTo(stay ? 132 : 0);
+    }
+
+    /** Where block masks leave tiles out: 1056 tiles of queries are eight rounds, more are odd or fit no second Q. */
+    @ParameterizedTest
+    @CsvSource({
+        "32, 4224, 128, 128x128/8, false, 528",
+        "32, 4096, 128, 128x128/8, false, 1024",
+        "33, 4224, 128, 128x128/8, false, 545",
+        "32, 4224, 256, 128x64/8, false, 1056",
+        "32, 4224, 128, 128x64/8, true, 1056"
+    })
+    void blockMasksGiveGroupsTwoTiles(
+            int heads, int length, int headDim, String tile, boolean biased, long groups) {
+        AttentionOptions options = AttentionOptions.defaults()
+                .withMask(Mask.blocks(BlockMask.of((b, h, i, j) -> j <= i, 1, 1, length, length)));
+        if (biased) {
+            options = options.withBias(Tensor.allocate(DType.F16, 1, 1, length, length));
+        }
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, heads, heads, length, length, headDim), DType.F16, options);
+        Tiling tiling = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow();
+        Work work = new Work(problem, List.of(tiling.tile(tile)), hopper());
+        Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
+        assertThat(launch.groups()).isEqualTo(groups);
+        assertThat(launch.numbers().get("staying")).isEqualTo(groups == 528 || groups == 545 ? (int) groups : 0);
     }
 }

@@ -16,6 +16,9 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.MaskFunction;
+import org.tornadoattention.Mask;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
@@ -156,6 +159,47 @@ class StayingGroupsTest {
         assertThat(few[0].toFloatArray()).isEqualTo(many[0].toFloatArray());
         assertThat(few[1].toFloatArray()).isEqualTo(many[1].toFloatArray());
         assertThat(AccuracyCheck.of(t[0], t[1], t[2], problem.options).forward(few[0], few[1]))
+                .allMatch(Comparison::passed);
+    }
+
+    private static AttentionOptions blocks(int length, MaskFunction mask) {
+        return AttentionOptions.defaults()
+                .withMask(Mask.blocks(BlockMask.of(mask, 1, 2, length, length, BlockMask.DEFAULT_BLOCK, 64)));
+    }
+
+    static Stream<Arguments> blockMasks() {
+        return Stream.of(
+                        of(1, 2, 2, 640, blocks(640, (b, h, i, j) -> (i / 128 + j / 64 + h) % 3 == 0), "128x64"),
+                        // None, one or two tiles of keys, and rows that see nothing.
+                        of(1, 2, 1, 500, blocks(500, (b, h, i, j) -> i / 128 % 2 == 1 && i % 5 > 0 && j < 90), "128x64"),
+                        of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> i >= 384), "128x64"),
+                        of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> false), "128x64"),
+                        of(1, 2, 2, 520, blocks(520, (b, h, i, j) -> j <= i), "128x128"),
+                        of(2, 2, 2, 260, blocks(260, (b, h, i, j) -> j <= i).withCausal(), "128x64"),
+                        of(2, 2, 2, 300, blocks(300, (b, h, i, j) -> i / 50 == j / 50).withKeyLengths(0, 211), "128x64"),
+                        of(
+                                1,
+                                2,
+                                2,
+                                400,
+                                blocks(400, (b, h, i, j) -> (i / 128 + j / 64) % 2 == 0)
+                                        .withScore((s, b, h, i, j) -> s + 0.1f * (i - j))
+                                        .withDropout(0.2, 3),
+                                "128x64"))
+                .map(Arguments::of);
+    }
+
+    /** Groups of two tiles of queries each, which the copying warps list the keys of. */
+    @ParameterizedTest
+    @MethodSource("blockMasks")
+    void pairsOfTilesGiveTheBitsOfTiles(Case problem) throws TornadoExecutionPlanException {
+        assertThat(2 * groups(problem, 1)).isEqualTo(groups(problem, MANY) + groups(problem, MANY) % 2);
+        Tensor[] t = {problem.tensor(0), problem.tensor(1), problem.tensor(2)};
+        Tensor[] pairs = run(problem, 1, t);
+        Tensor[] tiles = run(problem, MANY, t);
+        assertThat(pairs[0].toFloatArray()).isEqualTo(tiles[0].toFloatArray());
+        assertThat(pairs[1].toFloatArray()).isEqualTo(tiles[1].toFloatArray());
+        assertThat(AccuracyCheck.of(t[0], t[1], t[2], problem.options).forward(pairs[0], pairs[1]))
                 .allMatch(Comparison::passed);
     }
 

@@ -122,6 +122,15 @@ public final class TileList {
         return left;
     }
 
+    /** How many tiles a list has, which lies there. */
+    public static int left(int[] memory, int at) {
+        int left = 0;
+        for (int warp = 0; warp < TOTALS; warp++) {
+            left += Warp.loadInt(memory, at + Integer.BYTES * warp);
+        }
+        return left;
+    }
+
     private static int state(
             int t, int perHead, int firstHead, int heads, int query, int queries, int queryStep, int key, int keys,
             int keyStep) {
