@@ -87,7 +87,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** Keys of sequences for which it is the faster one. */
     private static final int LONGEST_OF_SQUARE = 1024;
 
-    /** From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer. */
+    /**
+     * From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer.
+     */
     private static final long ROUNDS_OF_PAIRS = 8;
 
     /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
@@ -404,8 +406,8 @@ record WarpGroupSpec() implements KernelSpec {
 
     /**
      * Whether as many groups as multiprocessors compute all tiles of queries: where tiles are more, and so short that
-     * their beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions, for
-     * which there are {@link #pairs}. In the simulator a core is no multiprocessor.
+     * their beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions,
+     * for which there are {@link #pairs}. In the simulator a core is no multiprocessor.
      */
     private static boolean stay(Work work) {
         return work.problem().functions().isEmpty()
@@ -414,7 +416,8 @@ record WarpGroupSpec() implements KernelSpec {
 
     /**
      * Whether a group computes two tiles of queries, one after the other, where block masks leave tiles of keys out:
-     * what a tile takes differs, so that the device is to say who comes next, but the second one's beginning is covered.
+     * what a tile takes differs, so that the device is to say who comes next, but the second one's beginning is
+     * covered. Functions that change scores leave no registers for it.
      */
     private static boolean pairs(Work work) {
         Tile tile = work.tile();
@@ -424,10 +427,11 @@ record WarpGroupSpec() implements KernelSpec {
         FunctionForm form = work.problem().functions().form();
         return !work.problem().functions().isEmpty()
                 && form.leavesTilesOut()
-                && form.bias().isEmpty()
+                && !form.changesScores()
                 && work.device().extension().computeCapability() >= HOPPER
                 && tile.warps() >= WARPS_OF_MULTIPROCESSOR
-                && queryTiles(work.shape(), tile.blockQ()) >= ROUNDS_OF_PAIRS * work.device().computeUnits()
+                && queryTiles(work.shape(), tile.blockQ())
+                        >= ROUNDS_OF_PAIRS * work.device().computeUnits()
                 && bytes <= work.device().extension().localMemoryBytes();
     }
 

@@ -184,7 +184,8 @@ final class FunctionCheck {
             return name.equals("$assertionsDisabled")
                     ? refusal("makes an assertion", "leave it out")
                     : refusal(
-                            "uses the field %s.%s".formatted(field.owner().asSymbol().displayName(), name),
+                            "uses the field %s.%s"
+                                    .formatted(field.owner().asSymbol().displayName(), name),
                             "copy it into a local variable before the lambda, or make it a constant");
         }
 

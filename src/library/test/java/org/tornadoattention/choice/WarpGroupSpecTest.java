@@ -286,15 +286,14 @@ class WarpGroupSpecTest {
         "32, 4224, 256, 128x64/8, false, 1056",
         "32, 4224, 128, 128x64/8, true, 1056"
     })
-    void blockMasksGiveGroupsTwoTiles(
-            int heads, int length, int headDim, String tile, boolean biased, long groups) {
+    void blockMasksGiveGroupsTwoTiles(int heads, int length, int headDim, String tile, boolean biased, long groups) {
         AttentionOptions options = AttentionOptions.defaults()
                 .withMask(Mask.blocks(BlockMask.of((b, h, i, j) -> j <= i, 1, 1, length, length)));
         if (biased) {
             options = options.withBias(Tensor.allocate(DType.F16, 1, 1, length, length));
         }
-        AttentionProblem problem = AttentionProblem.of(
-                new AttentionShape(1, heads, heads, length, length, headDim), DType.F16, options);
+        AttentionProblem problem =
+                AttentionProblem.of(new AttentionShape(1, heads, heads, length, length, headDim), DType.F16, options);
         Tiling tiling = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow();
         Work work = new Work(problem, List.of(tiling.tile(tile)), hopper());
         Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();

@@ -14,11 +14,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
-import org.tornadoattention.MaskFunction;
 import org.tornadoattention.Mask;
-import org.tornadoattention.BlockMask;
+import org.tornadoattention.MaskFunction;
 import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
@@ -171,19 +171,31 @@ class StayingGroupsTest {
         return Stream.of(
                         of(1, 2, 2, 640, blocks(640, (b, h, i, j) -> (i / 128 + j / 64 + h) % 3 == 0), "128x64"),
                         // None, one or two tiles of keys, and rows that see nothing.
-                        of(1, 2, 1, 500, blocks(500, (b, h, i, j) -> i / 128 % 2 == 1 && i % 5 > 0 && j < 90), "128x64"),
+                        of(
+                                1,
+                                2,
+                                1,
+                                500,
+                                blocks(500, (b, h, i, j) -> i / 128 % 2 == 1 && i % 5 > 0 && j < 90),
+                                "128x64"),
                         of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> i >= 384), "128x64"),
                         of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> false), "128x64"),
                         of(1, 2, 2, 520, blocks(520, (b, h, i, j) -> j <= i), "128x128"),
                         of(2, 2, 2, 260, blocks(260, (b, h, i, j) -> j <= i).withCausal(), "128x64"),
-                        of(2, 2, 2, 300, blocks(300, (b, h, i, j) -> i / 50 == j / 50).withKeyLengths(0, 211), "128x64"),
+                        of(
+                                2,
+                                2,
+                                2,
+                                300,
+                                blocks(300, (b, h, i, j) -> i / 50 == j / 50).withKeyLengths(0, 211),
+                                "128x64"),
                         of(
                                 1,
                                 2,
                                 2,
                                 400,
                                 blocks(400, (b, h, i, j) -> (i / 128 + j / 64) % 2 == 0)
-                                        .withScore((s, b, h, i, j) -> s + 0.1f * (i - j))
+                                        .withSoftcap(4)
                                         .withDropout(0.2, 3),
                                 "128x64"))
                 .map(Arguments::of);
