@@ -227,8 +227,8 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     /**
-     * Whether each query head has work-groups of its own, though heads share keys: under a causal mask, and where not all
-     * groups of a head of keys run together.
+     * Whether each query head has work-groups of its own, though heads share keys: under a causal mask, and where not
+     * all groups of a head of keys run together.
      */
     private static boolean eachHead(AttentionProblem problem) {
         return problem.shape().groupSize() > 1
