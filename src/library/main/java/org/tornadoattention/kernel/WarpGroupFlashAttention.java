@@ -120,6 +120,10 @@ public final class WarpGroupFlashAttention {
         return PLACES * BiasTiles.bytes(blockQ, blockK);
     }
 
+    private static int barrierInts() {
+        return (Functions.leaveTilesOut() ? BARRIERS_WITH_LISTS : BARRIERS) * WarpBarrier.INTS;
+    }
+
     /** What is said of queries where functions are asked about those of a sequence, of which a chunk has some. */
     private static int asked(int ofSequence, int ofChunk) {
         return CachedKeys.arePresent() && Functions.arePresent() ? ofSequence : ofChunk;
@@ -1136,8 +1140,7 @@ public final class WarpGroupFlashAttention {
         int turn = freeV + WarpBarrier.INTS * PLACES;
         int freeQ = turn + WarpBarrier.INTS * groups;
         int told = freeQ + WarpBarrier.INTS * (PLACES + 1);
-        int[] barriers = context.allocateIntLocalArray(
-                (Functions.leaveTilesOut() ? BARRIERS_WITH_LISTS : BARRIERS) * WarpBarrier.INTS);
+        int[] barriers = context.allocateIntLocalArray(barrierInts());
         int item = context.localIdx;
         if (item == 0) {
             initBarriers(barriers, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, groups, staying);
