@@ -43,6 +43,10 @@ class UnseenValuesTest {
     private static final int[] POISONED_QUERIES = {1, 30, 66};
     private static final int COLUMN = 7;
 
+    /** Every third pair is hidden, in every tile. */
+    private static final AttentionOptions EVERY_THIRD_HIDDEN =
+            AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0));
+
     private static final double TOLERANCE = 0.05;
 
     /** The kernels that promise it, beside the JVM's own, which is tried in {@link UnseenValuesOnJvmTest}. */
@@ -236,37 +240,18 @@ class UnseenValuesTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("functions")
     void reachEveryRowThatAFunctionLetsSeeThem(AttentionKernel kernel, DType dtype) {
-        AttentionOptions options = AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0));
         Inputs finite = Inputs.with(dtype, Place.VALUE, 0f);
         Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
         poisoned.k.set(Float.NaN, 0, 0, 3, COLUMN);
         poisoned.k.set(Float.NaN, 0, 0, 84, COLUMN);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
-            AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, options);
-            AttentionResult expected = attention.forward(finite.q, finite.k, finite.v, options);
-            Tensor dQ = attention.backward(result, poisoned.dO).dQ();
-            Tensor expectedDQ = attention.backward(expected, finite.dO).dQ();
-            for (int query = 0; query < QUERIES; query++) {
-                float output = result.output().get(0, 0, query, COLUMN);
-                float gradient = dQ.get(0, 0, query, COLUMN);
-                if (query % 3 == 0) {
-                    assertThat(output)
-                            .as("row %d", query)
-                            .isEqualTo(expected.output().get(0, 0, query, COLUMN));
-                    assertThat(gradient).as("dQ of row %d", query).isEqualTo(expectedDQ.get(0, 0, query, COLUMN));
-                } else {
-                    assertThat(output).as("row %d", query).isNaN();
-                    assertThat(gradient).as("dQ of row %d", query).isNaN();
-                }
-            }
+            checkQueries(attention, poisoned, finite);
         }
     }
 
-    /** Every third pair is hidden, in every tile. */
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("functions")
     void reachNothingThatAFunctionHidesThemFrom(AttentionKernel kernel, DType dtype) {
-        AttentionOptions options = AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0));
         Inputs zeroed = Inputs.with(dtype, Place.VALUE, 0f);
         Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
         poisoned.v.set(Float.NaN, 0, 0, 3, COLUMN);
@@ -274,40 +259,32 @@ class UnseenValuesTest {
         Inputs poisonedGradient = Inputs.with(dtype, Place.VALUE, 0f);
         poisonedGradient.dO.set(Float.NaN, 0, 0, 66, COLUMN);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
-            AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, options);
-            AttentionResult expected = attention.forward(zeroed.q, zeroed.k, zeroed.v, options);
-            Tensor dQ = attention.backward(result, poisoned.dO).dQ();
-            Gradients gradients = attention.backward(expected, zeroed.dO);
-            Gradients ofPoisoned = attention.backward(expected, poisonedGradient.dO);
-            for (int query = 0; query < QUERIES; query++) {
-                float output = result.output().get(0, 0, query, COLUMN);
-                float gradient = dQ.get(0, 0, query, COLUMN);
-                if (query % 3 == 0) {
-                    assertThat(output)
-                            .as("row %d", query)
-                            .isEqualTo(expected.output().get(0, 0, query, COLUMN));
-                    assertThat(gradient)
-                            .as("dQ of row %d", query)
-                            .isEqualTo(gradients.dQ().get(0, 0, query, COLUMN));
-                } else {
-                    assertThat(output).as("row %d", query).isNaN();
-                    assertThat(gradient).as("dQ of row %d", query).isNaN();
-                }
-            }
-            for (int key = 0; key < KEYS; key++) {
-                float dK = ofPoisoned.dK().get(0, 0, key, COLUMN);
-                float dV = ofPoisoned.dV().get(0, 0, key, COLUMN);
-                if (key % 3 == 0) {
-                    assertThat(dK)
-                            .as("dK of key %d", key)
-                            .isEqualTo(gradients.dK().get(0, 0, key, COLUMN));
-                    assertThat(dV)
-                            .as("dV of key %d", key)
-                            .isEqualTo(gradients.dV().get(0, 0, key, COLUMN));
-                } else {
-                    assertThat(dK).as("dK of key %d", key).isNaN();
-                    assertThat(dV).as("dV of key %d", key).isNaN();
-                }
+            checkQueries(attention, poisoned, zeroed);
+            AttentionResult result = attention.forward(zeroed.q, zeroed.k, zeroed.v, EVERY_THIRD_HIDDEN);
+            Gradients expected = attention.backward(result, zeroed.dO);
+            Gradients actual = attention.backward(result, poisonedGradient.dO);
+            checkEveryThird("dK of key", actual.dK(), expected.dK(), KEYS);
+            checkEveryThird("dV of key", actual.dV(), expected.dV(), KEYS);
+        }
+    }
+
+    /** Keys 3 and 84 are poisoned, which queries 0, 3, 6 … do not see. */
+    private static void checkQueries(FlashAttention attention, Inputs poisoned, Inputs finite) {
+        AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, EVERY_THIRD_HIDDEN);
+        AttentionResult expected = attention.forward(finite.q, finite.k, finite.v, EVERY_THIRD_HIDDEN);
+        checkEveryThird("row", result.output(), expected.output(), QUERIES);
+        Tensor dQ = attention.backward(result, poisoned.dO).dQ();
+        checkEveryThird("dQ of row", dQ, attention.backward(expected, finite.dO).dQ(), QUERIES);
+    }
+
+    /** Every third row is as expected, and the others are NaN. */
+    private static void checkEveryThird(String what, Tensor actual, Tensor expected, int rows) {
+        for (int row = 0; row < rows; row++) {
+            float value = actual.get(0, 0, row, COLUMN);
+            if (row % 3 == 0) {
+                assertThat(value).as("%s %d", what, row).isEqualTo(expected.get(0, 0, row, COLUMN));
+            } else {
+                assertThat(value).as("%s %d", what, row).isNaN();
             }
         }
     }
