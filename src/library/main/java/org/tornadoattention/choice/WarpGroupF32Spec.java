@@ -11,8 +11,8 @@ import org.tornadoattention.kernel.SplitRows;
 import org.tornadoattention.kernel.WarpGroupF32FlashAttention;
 import org.tornadoattention.kernel.WarpGroupF32KeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupF32QueryGradient;
+import org.tornadoattention.kernel.WarpGroupF32RowTerms;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
-import org.tornadoattention.kernel.WarpRowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -83,9 +83,11 @@ record WarpGroupF32Spec() implements KernelSpec {
         Tile queryGradient = work.tiles().getFirst();
         Tile keyValueGradients = work.tiles().getLast();
         List<Launch> launches = new ArrayList<>(inputs(work));
-        launches.add(queries("outputGradient", work, queryBlocks(shape) + 2 * keyBlocks(shape)));
-        launches.add(Launch.of("-rows", WarpRowTerms.class, "rowTerms")
-                .overElements(shape.queryRows() * WarpRowTerms.LANES, WarpRowTerms.GROUP));
+        long firstScale = queryBlocks(shape) + 2 * keyBlocks(shape);
+        launches.add(queries("outputGradient", work, firstScale));
+        launches.add(Launch.of("-rows", WarpGroupF32RowTerms.class, "rowTerms")
+                .with("firstScale", Math.toIntExact(firstScale))
+                .groups(queryBlocks(shape), WarpGroupF32RowTerms.GROUP_SIZE));
         launches.add(Launch.of("-dq", WarpGroupF32QueryGradient.class, "queryGradient")
                 .with("blocks", WarpGroupKeyValueGradients.blocks(queryGradient.blockQ(), queryGradient.blockK()))
                 .groups(

@@ -5,7 +5,6 @@ import org.tornadoattention.kernel.parts.SplitTiles;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -56,37 +55,9 @@ public final class SplitRows {
         int length = Window.length(keyLengths, batchHead / heads, seq, features);
         int base = batchHead * seq + first;
 
-        // A work-item has 4 columns of some rows.
         float[] x = new float[SplitTiles.BLOCK * ((headDim + 15) / 16 * 16 / 4) / GROUP_SIZE * 4];
-        for (int i = 0; i < SplitTiles.BLOCK * quads / GROUP_SIZE; i++) {
-            int row = (i * GROUP_SIZE + item) / quads;
-            int column = (i * GROUP_SIZE + item) % quads * 4;
-            int count = first + row < length ? headDim - column : 0;
-            for (int e = 0; e < 4; e++) {
-                x[4 * i + e] = 0f;
-            }
-            if (headDim % 4 == 0) {
-                if (count > 0) {
-                    Warp.loadFour(x, 4 * i, source, (base + row) * headDim + column);
-                }
-            } else {
-                for (int e = 0; e < 4; e++) {
-                    if (e < count) {
-                        x[4 * i + e] = source.get((base + row) * headDim + column + e);
-                    }
-                }
-            }
-        }
-        float max = 0f;
-        for (int at = 0; at < SplitTiles.BLOCK * quads / GROUP_SIZE * 4; at++) {
-            max = TornadoMath.max(max, SplitTiles.finiteMagnitude(x[at]));
-        }
-        max = SplitTiles.largestOfWarp(max);
-        if (item % 32 == 0) {
-            largest[item / 32] = max;
-        }
-        context.localBarrier();
-        int exponent = SplitTiles.exponent(SplitTiles.largestOfWarp(largest[item % (GROUP_SIZE / 32)]));
+        SplitTiles.read(x, source, base, length - first, headDim, item, GROUP_SIZE);
+        int exponent = SplitTiles.exponent(SplitTiles.largestOfBlock(context, x, largest, headDim, item, GROUP_SIZE));
         float inverse = SplitTiles.power(0 - exponent);
         if (item == 0) {
             scales.set(firstScale + context.groupIdx, SplitTiles.power(exponent));

@@ -92,6 +92,28 @@ public class WarpGroupF32Test {
         }
     }
 
+    static Stream<AttentionShape> problemsOfOneKey() {
+        return Stream.of(shape(1, 1, 70, 1, 64), shape(2, 1, 65, 1, 128), shape(1, 1, 3, 1, 40), shape(1, 1, 3, 1, 7));
+    }
+
+    /** O is then V, and dP and D are the same sums, of which nothing may be left. */
+    @ParameterizedTest
+    @MethodSource("problemsOfOneKey")
+    void queriesThatSeeOneKeyHaveGradientsOfZero(AttentionShape shape) {
+        ComputeDevice device = device();
+        assumeTrue(AttentionKernel.WARP_GROUP_F32.supports(device));
+        assumeTrue(isHere(), "SKIPPED: SimulatedWarpGroupF32Test computes them in the simulator, in another order");
+        Tensor q = scaled(Tensor.random(DType.F32, 1, shape.queryShape()), 5);
+        Tensor k = Tensor.random(DType.F32, 2, shape.keyShape());
+        Tensor v = scaled(Tensor.random(DType.F32, 3, shape.keyShape()), 30);
+        Tensor dOut = Tensor.random(DType.F32, 4, shape.queryShape());
+        try (FlashAttention attention = FlashAttention.on(device, AttentionKernel.WARP_GROUP_F32)) {
+            Gradients gradients = attention.backward(attention.forward(q, k, v), dOut);
+            assertThat(gradients.dQ().toFloatArray()).containsOnly(0f);
+            assertThat(gradients.dK().toFloatArray()).containsOnly(0f);
+        }
+    }
+
     /** The rule allows 10⁻⁵ in any case, which would hide that small numbers were lost. */
     private boolean isAsExact(Comparison comparison) {
         return comparison.passed() && !(comparison.relativeError() > MAX_RELATIVE_ERROR);

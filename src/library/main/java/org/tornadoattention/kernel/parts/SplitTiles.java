@@ -2,7 +2,9 @@ package org.tornadoattention.kernel.parts;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -70,6 +72,48 @@ public final class SplitTiles {
         return Warp.asFloat(127 + exponent << 23);
     }
 
+    /**
+     * Reads a block of rows of an F32 tensor from row {@code first} on, rows from {@code count} on as 0: a work-item
+     * has 4 columns of some rows.
+     */
+    public static void read(float[] x, FloatArray source, int first, int count, int headDim, int item, int items) {
+        int quads = WarpTiles.paddedDim(headDim) / 4;
+        for (int i = 0; i < BLOCK * quads / items; i++) {
+            int row = (i * items + item) / quads;
+            int column = (i * items + item) % quads * 4;
+            int columns = row < count ? headDim - column : 0;
+            for (int e = 0; e < 4; e++) {
+                x[4 * i + e] = 0f;
+            }
+            if (headDim % 4 == 0) {
+                if (columns > 0) {
+                    Warp.loadFour(x, 4 * i, source, (first + row) * headDim + column);
+                }
+            } else {
+                for (int e = 0; e < 4; e++) {
+                    if (e < columns) {
+                        x[4 * i + e] = source.get((first + row) * headDim + column + e);
+                    }
+                }
+            }
+        }
+    }
+
+    /** The largest magnitude of a block that a group's work-items have read, which all of them call. */
+    public static float largestOfBlock(
+            KernelContext context, float[] x, float[] largest, int headDim, int item, int items) {
+        float max = 0f;
+        for (int at = 0; at < BLOCK * (WarpTiles.paddedDim(headDim) / 4) / items * 4; at++) {
+            max = TornadoMath.max(max, finiteMagnitude(x[at]));
+        }
+        max = largestOfWarp(max);
+        if (item % 32 == 0) {
+            largest[item / 32] = max;
+        }
+        context.localBarrier();
+        return largestOfWarp(largest[item % (items / 32)]);
+    }
+
     /** s of two numbers, packed, whose h are {@code high}. */
     public static int rest(float first, float second, int high) {
         return Warp.pack(Warp.F16, first - Warp.unpack(Warp.F16, high, 0), second - Warp.unpack(Warp.F16, high, 1));
@@ -102,6 +146,23 @@ public final class SplitTiles {
                 if (rows * chunks % items == 0 || row < rows) {
                     Warp.copyAsync(tile, to, source, from, row < count ? 16 : 0);
                 }
+            }
+        }
+    }
+
+    /** Writes a block that work-items have read, times a factor, as a tile at byte {@code at}. */
+    public static void write(int[] tile, int at, float[] x, float factor, int headDim, int item, int items) {
+        int quads = WarpTiles.paddedDim(headDim) / 4;
+        for (int i = 0; i < BLOCK * quads / items; i++) {
+            int row = (i * items + item) / quads;
+            int quad = (i * items + item) % quads;
+            int to = at + WarpTiles.chunk(BLOCK, row, quad / 2) + quad % 2 * 8;
+            for (int pair = 0; pair < 2; pair++) {
+                float first = x[4 * i + 2 * pair] * factor;
+                float second = x[4 * i + 2 * pair + 1] * factor;
+                int high = Warp.pack(Warp.F16, first, second);
+                Warp.storeInt(tile, to + 4 * pair, high);
+                Warp.storeInt(tile, to + 4 * pair + WarpTiles.tileBytes(BLOCK, headDim), rest(first, second, high));
             }
         }
     }
