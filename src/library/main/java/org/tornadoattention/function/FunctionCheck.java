@@ -16,6 +16,7 @@ import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LineNumber;
 import java.lang.classfile.instruction.LoadInstruction;
 import java.lang.classfile.instruction.LookupSwitchInstruction;
+import java.lang.classfile.instruction.MonitorInstruction;
 import java.lang.classfile.instruction.NewMultiArrayInstruction;
 import java.lang.classfile.instruction.NewObjectInstruction;
 import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
@@ -27,6 +28,8 @@ import java.lang.classfile.instruction.StackInstruction;
 import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.TableSwitchInstruction;
 import java.lang.classfile.instruction.ThrowInstruction;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -36,12 +39,16 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** Whether a function can become part of a kernel, before anything is compiled. */
 final class FunctionCheck {
 
+    static final String NO_BOXES = "capture a number, such as a float, not the object that holds it";
+
     private static final String NO_OBJECTS = "compute with numbers alone";
+    private static final String NO_LOCKS = "kernels have no locks; leave it out";
 
     private final String what;
     private final Set<Method> path = new LinkedHashSet<>();
@@ -62,13 +69,7 @@ final class FunctionCheck {
     }
 
     private void check(Method method) {
-        if (!path.add(method)) {
-            throw new UnusableFunctionException(
-                    "%s (%s)".formatted(what, method),
-                    "calls itself, by way of "
-                            + path.stream().map(Method::toString).collect(Collectors.joining(", ")),
-                    "kernels have no recursion; write a loop");
-        }
+        path.add(method);
         if (checked.add(method)) {
             new Body(method).check();
         }
@@ -94,24 +95,60 @@ final class FunctionCheck {
         }
 
         private UnusableFunctionException refusal(String found, String cure) {
-            String where = "%s (%s, %s:%d)"
-                    .formatted(what, method, SourceClass.of(method.owner()).file(), line);
-            return new UnusableFunctionException(where, found, cure);
+            return new UnusableFunctionException(
+                    "%s (%s%s)".formatted(what, method, Method.place(method.owner(), line)), found, cure);
         }
 
         void check() {
+            line = method.line().orElse(0);
             if (method.isSynchronized()) {
-                throw refusal("is synchronized", "kernels have no locks; leave it out");
+                throw refusal("is synchronized", NO_LOCKS);
             }
+            checkType();
             for (int i = 0; i < elements.size(); i++) {
                 check(i);
+            }
+            // They stand at the head, before all lines.
+            elements.stream()
+                    .filter(ExceptionCatch.class::isInstance)
+                    .map(ExceptionCatch.class::cast)
+                    .findFirst()
+                    .ifPresent(caught -> {
+                        line = lineAfter(Objects.requireNonNull(labels.get(caught.tryStart())));
+                        throw refusal("catches an exception", "kernels have none; test the case");
+                    });
+        }
+
+        private int lineAfter(int index) {
+            return elements.stream()
+                    .skip(index)
+                    .filter(LineNumber.class::isInstance)
+                    .mapToInt(element -> ((LineNumber) element).line())
+                    .findFirst()
+                    .orElse(line);
+        }
+
+        /** What goes in and comes out. */
+        private void checkType() {
+            for (ClassDesc parameter : method.type().parameterList()) {
+                if (!KnownMethods.isValue(parameter)) {
+                    throw refusal(
+                            "takes an object of class " + parameter.displayName(),
+                            KnownMethods.isBox(parameter) ? NO_BOXES : "give it numbers and arrays of TornadoVM's");
+                }
+            }
+            ClassDesc result = method.type().returnType();
+            if (result.equals(ConstantDescs.CD_void)) {
+                throw refusal("gives nothing back", "have it return a number, or leave it out");
+            }
+            if (!KnownMethods.isValue(result)) {
+                throw refusal("gives back an object of class " + result.displayName(), "have it return a number");
             }
         }
 
         private void check(int index) {
             switch (elements.get(index)) {
                 case LineNumber number -> line = number.line();
-                case ExceptionCatch _ -> throw refusal("catches an exception", "kernels have none; test the case");
                 case ConstantInstruction constant -> {
                     if (!(constant.constantValue() instanceof Number)) {
                         throw refusal("has a constant that is no number", NO_OBJECTS);
@@ -124,7 +161,8 @@ final class FunctionCheck {
                 }
                 case BranchInstruction branch -> check(branch, index);
                 case InvokeInstruction call -> check(call);
-                case InvokeDynamicInstruction _ -> throw refusal("makes a string or another function", NO_OBJECTS);
+                case InvokeDynamicInstruction made -> throw refusal(made);
+                case MonitorInstruction _ -> throw refusal("has a synchronized block", NO_LOCKS);
                 case FieldInstruction field -> throw refusal(field);
                 case NewObjectInstruction made ->
                     throw refusal(
@@ -159,6 +197,15 @@ final class FunctionCheck {
             }
             Optional<Method> own = method.called(call);
             if (own.isPresent()) {
+                if (path.contains(own.get())) {
+                    throw refusal(
+                            "calls itself, by way of "
+                                    + path.stream()
+                                            .dropWhile(Predicate.not(own.get()::equals))
+                                            .map(Method::toString)
+                                            .collect(Collectors.joining(", ")),
+                            "kernels have no recursion; write a loop");
+                }
                 FunctionCheck.this.check(own.get());
                 return;
             }
@@ -167,26 +214,52 @@ final class FunctionCheck {
                             call.owner().asSymbol().displayName(),
                             call.name().stringValue(),
                             call.typeSymbol().parameterList().stream()
-                                    .map(java.lang.constant.ClassDesc::displayName)
+                                    .map(ClassDesc::displayName)
                                     .collect(Collectors.joining(", ")));
-            boolean unboxes = call.name().stringValue().endsWith("Value")
-                    && call.typeSymbol().parameterCount() == 0
-                    && call.typeSymbol().returnType().isPrimitive();
-            throw refusal(
-                    "calls " + name,
-                    unboxes
-                            ? "capture a number, such as a float, not the object that holds it"
-                            : "kernels know methods of TornadoMath, those of Math that TornadoMath has too, get and getSize of arrays, and static methods of the function's own class");
+            throw refusal("calls " + name, cure(call));
+        }
+
+        private static String cure(InvokeInstruction call) {
+            ClassDesc owner = call.owner().asSymbol();
+            if (KnownMethods.isBox(owner) && call.name().equalsString("valueOf")) {
+                return "compute with numbers, not with objects that hold them";
+            }
+            if (KnownMethods.isBox(owner) && call.opcode() == Opcode.INVOKEVIRTUAL) {
+                return NO_BOXES;
+            }
+            return KnownMethods.isArray(owner)
+                    ? "functions only read arrays, with get and getSize"
+                    : "functions may call the static methods of their own class, and of Math and TornadoMath "
+                            + KnownMethods.names();
+        }
+
+        private UnusableFunctionException refusal(InvokeDynamicInstruction made) {
+            String maker = made.bootstrapMethod().owner().displayName();
+            return switch (maker) {
+                case "LambdaMetafactory" ->
+                    refusal("makes another function", "call a static method of the function's own class");
+                case "StringConcatFactory" -> refusal("makes a string", NO_OBJECTS);
+                case "SwitchBootstraps" -> refusal("has a switch over objects", NO_OBJECTS);
+                default -> refusal("calls " + maker, NO_OBJECTS);
+            };
         }
 
         private UnusableFunctionException refusal(FieldInstruction field) {
             String name = field.name().stringValue();
-            return name.equals("$assertionsDisabled")
-                    ? refusal("makes an assertion", "leave it out")
-                    : refusal(
-                            "uses the field %s.%s"
-                                    .formatted(field.owner().asSymbol().displayName(), name),
-                            "copy it into a local variable before the lambda, or make it a constant");
+            ClassDesc type = field.typeSymbol();
+            if (name.equals("$assertionsDisabled")) {
+                return refusal("makes an assertion", "leave it out");
+            }
+            String cure = "copy it into a local variable before the lambda, or make it a constant";
+            if (type.isArray()) {
+                cure = "copy it into an array of TornadoVM's before the lambda, such as FloatArray.fromArray(array)";
+            } else if (KnownMethods.isArray(type)) {
+                cure = "copy it into a local variable before the lambda";
+            } else if (!type.isPrimitive()) {
+                cure = "it is an object; take the numbers that are needed out of it before the lambda";
+            }
+            return refusal(
+                    "uses the field %s.%s".formatted(field.owner().asSymbol().displayName(), name), cure);
         }
 
         private void check(BranchInstruction branch, int index) {

@@ -6,11 +6,14 @@ import java.lang.classfile.constantpool.ConstantPoolBuilder;
 import java.lang.classfile.instruction.ConvertInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.tornadoattention.kernel.parts.Softcap;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -51,6 +54,18 @@ final class KnownMethods {
             "toRadians");
 
     private static final Set<String> OF_ALL_INTEGERS = Set.of("abs", "min", "max", "clamp");
+
+    private static final Set<String> BOXES = Stream.of(
+                    Byte.class,
+                    Short.class,
+                    Integer.class,
+                    Long.class,
+                    Float.class,
+                    Double.class,
+                    Character.class,
+                    Boolean.class)
+            .map(Class::descriptorString)
+            .collect(Collectors.toUnmodifiableSet());
 
     private KnownMethods() {}
 
@@ -129,15 +144,33 @@ final class KnownMethods {
                                 .equals(type.descriptorString()));
     }
 
+    /** Names of the methods that functions may call, for messages. */
+    static String names() {
+        return MATH_NAMES.stream().sorted().collect(Collectors.joining(", "));
+    }
+
+    /** Whether it is one of TornadoVM's arrays. */
+    static boolean isArray(ClassDesc type) {
+        return type.descriptorString().startsWith("L" + ARRAYS.replace('.', '/'));
+    }
+
+    /** Whether functions compute with it: a number, an array of TornadoVM's, or an element of one. */
+    static boolean isValue(ClassDesc type) {
+        return type.isPrimitive() && !type.equals(ConstantDescs.CD_void) || isArray(type) || type.equals(HALF_FLOAT);
+    }
+
+    /** Whether it is an object that holds a number. */
+    static boolean isBox(ClassDesc type) {
+        return BOXES.contains(type.descriptorString());
+    }
+
     /** Whether a call reads an array of TornadoVM's, or its size, or turns a half into a float. */
     static boolean isRead(InvokeInstruction call) {
-        String owner = call.owner().asSymbol().descriptorString();
-        String className = owner.substring(1, owner.length() - 1).replace('/', '.');
         String name = call.name().stringValue();
         if (call.opcode() != Opcode.INVOKEVIRTUAL) {
             return false;
         }
-        return className.startsWith(ARRAYS) && (name.equals("get") || name.equals("getSize"))
+        return isArray(call.owner().asSymbol()) && (name.equals("get") || name.equals("getSize"))
                 || call.owner().asSymbol().equals(HALF_FLOAT) && name.equals("getFloat32");
     }
 

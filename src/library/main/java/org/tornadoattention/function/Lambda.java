@@ -49,11 +49,16 @@ record Lambda(Code code, List<TornadoNativeArray> arrays) {
 
     private static Lambda read(Serializable function, String what) {
         SerializedLambda lambda = serialized(function, what);
-        String where = "%s (%s.%s)"
-                .formatted(
-                        what,
-                        lambda.getImplClass().substring(lambda.getImplClass().lastIndexOf('/') + 1),
-                        lambda.getImplMethodName());
+        Class<?> owner;
+        try {
+            owner = Class.forName(
+                    lambda.getImplClass().replace('/', '.'),
+                    false,
+                    function.getClass().getClassLoader());
+        } catch (ClassNotFoundException e) {
+            throw new IllegalStateException("The class of a function is not to be found", e);
+        }
+        String where = where(what, new Method(owner, lambda.getImplMethodName(), lambda.getImplMethodSignature()));
         if (lambda.getImplMethodKind() != MethodHandleInfo.REF_invokeStatic) {
             throw new UnusableFunctionException(
                     where,
@@ -78,21 +83,26 @@ record Lambda(Code code, List<TornadoNativeArray> arrays) {
                     throw new UnusableFunctionException(
                             where,
                             "captured an object of class " + other.getClass().getName(),
-                            other.getClass().isArray()
-                                    ? "capture an array of TornadoVM's, such as FloatArray.fromArray(array)"
-                                    : "capture numbers and arrays of TornadoVM's only, such as FloatArray");
+                            cure(other.getClass()));
             }
         }
-        try {
-            Class<?> owner = Class.forName(
-                    lambda.getImplClass().replace('/', '.'),
-                    false,
-                    function.getClass().getClassLoader());
-            return new Lambda(
-                    new Code(owner, lambda.getImplMethodName(), lambda.getImplMethodSignature(), captured), arrays);
-        } catch (ClassNotFoundException e) {
-            throw new IllegalStateException("The class of a function is not to be found", e);
+        return new Lambda(
+                new Code(owner, lambda.getImplMethodName(), lambda.getImplMethodSignature(), captured), arrays);
+    }
+
+    private static String cure(Class<?> captured) {
+        if (captured.isArray()) {
+            return "capture an array of TornadoVM's, such as FloatArray.fromArray(array)";
         }
+        return captured.isHidden()
+                ? "a function can call static methods of its own class, not another lambda"
+                : "capture numbers and arrays of TornadoVM's only, such as FloatArray";
+    }
+
+    private static String where(String what, Method method) {
+        return "%s (%s%s)"
+                .formatted(
+                        what, method, Method.place(method.owner(), method.line().orElse(0)));
     }
 
     /** Serializing a lambda goes by what it is made of, even out of a module that is closed to reflection. */
@@ -116,8 +126,11 @@ record Lambda(Code code, List<TornadoNativeArray> arrays) {
             throw new IllegalStateException("What a function captured cannot be read", e);
         }
         if (found[0] == null) {
+            int line = function.getClass().isHidden()
+                    ? 0
+                    : SourceClass.of(function.getClass()).line();
             throw new UnusableFunctionException(
-                    "%s (%s)".formatted(what, function.getClass().getName()),
+                    "%s (%s%s)".formatted(what, function.getClass().getName(), Method.place(function.getClass(), line)),
                     "is an object of a class",
                     "write it as a lambda, or as a reference to a static method");
         }

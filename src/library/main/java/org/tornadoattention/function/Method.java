@@ -4,10 +4,12 @@ import java.lang.classfile.CodeElement;
 import java.lang.classfile.MethodModel;
 import java.lang.classfile.Opcode;
 import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.LineNumber;
 import java.lang.constant.MethodTypeDesc;
 import java.lang.reflect.AccessFlag;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * A static method of a user's that is part of a function.
@@ -55,6 +57,23 @@ record Method(Class<?> owner, String name, String descriptor) {
         } catch (ClassNotFoundException _) {
             return Optional.empty();
         }
+    }
+
+    /** The first line of its body, if the class file tells it. */
+    OptionalInt line() {
+        return SourceClass.of(owner)
+                .method(name, descriptor)
+                .flatMap(MethodModel::code)
+                .map(code -> code.elementList().stream()
+                        .filter(LineNumber.class::isInstance)
+                        .mapToInt(element -> ((LineNumber) element).line())
+                        .findFirst())
+                .orElse(OptionalInt.empty());
+    }
+
+    /** A line for messages, which follows a name; nothing where the class file tells none. */
+    static String place(Class<?> owner, int line) {
+        return line == 0 ? "" : ", %s:%d".formatted(SourceClass.of(owner).file(), line);
     }
 
     boolean isSynchronized() {

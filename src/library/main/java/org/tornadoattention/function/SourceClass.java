@@ -7,6 +7,7 @@ import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassModel;
 import java.lang.classfile.MethodModel;
+import java.lang.classfile.instruction.LineNumber;
 import java.util.Optional;
 
 /** The class file of a class whose functions are used. */
@@ -49,6 +50,18 @@ final class SourceClass {
                 .filter(method -> method.methodName().equalsString(name)
                         && method.methodType().equalsString(descriptor))
                 .findFirst();
+    }
+
+    /** The first line of what it declares, 0 if the class file tells none. */
+    int line() {
+        return model.methods().stream()
+                .filter(method -> !method.methodName().equalsString("<init>"))
+                .flatMap(method -> method.code().stream())
+                .flatMap(code -> code.elementList().stream())
+                .filter(LineNumber.class::isInstance)
+                .mapToInt(element -> ((LineNumber) element).line())
+                .min()
+                .orElse(0);
     }
 
     /** The name of the source file, such as {@code Main.java}. */

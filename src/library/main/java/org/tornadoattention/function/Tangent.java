@@ -105,6 +105,10 @@ final class Tangent {
     private final Set<Place> activeVariables = new HashSet<>();
 
     private List<Operand> stack = new ArrayList<>();
+
+    /** Whole numbers of the text that are operands, by depth; one in a variable would hide that a loop is counted. */
+    private final Map<Integer, Integer> constants = new HashMap<>();
+
     private @Nullable CodeBuilder code;
 
     /** Whether something leads here. */
@@ -189,6 +193,7 @@ final class Tangent {
 
     private void translate() {
         stack = new ArrayList<>();
+        constants.clear();
         reached = true;
         states.clear();
         int slot = 0;
@@ -252,6 +257,7 @@ final class Tangent {
     /** Takes what the real stack has on top as a new operand. */
     private void push(TypeKind kind, boolean active) {
         stack.add(new Operand(kind, active));
+        constants.remove(stack.size() - 1);
         put(value(stack.size() - 1));
     }
 
@@ -278,6 +284,7 @@ final class Tangent {
     }
 
     private void pass(LabelTarget target) {
+        constants.clear();
         List<Operand> arriving = states.get(target.label());
         if (reached) {
             settle();
@@ -301,6 +308,9 @@ final class Tangent {
             case ConstantInstruction constant -> {
                 emit(c -> c.loadConstant(constant.constantValue()));
                 push(constant.typeKind().asLoadable(), false);
+                if (constant.constantValue() instanceof Integer number) {
+                    constants.put(stack.size() - 1, number);
+                }
             }
             case LoadInstruction load -> {
                 Place variable = new Place(false, load.slot(), load.typeKind(), false);
@@ -333,7 +343,10 @@ final class Tangent {
                 emit(c -> c.iinc(slot(new Place(false, increment.slot(), TypeKind.INT, false)), increment.constant()));
             case OperatorInstruction operator -> operator(operator);
             case ConvertInstruction convert -> convert(convert);
-            case StackInstruction shuffle -> shuffle(shuffle.opcode());
+            case StackInstruction shuffle -> {
+                constants.clear();
+                shuffle(shuffle.opcode());
+            }
             case InvokeInstruction call -> call(call);
             case BranchInstruction branch -> branch(branch);
             case TableSwitchInstruction choice -> choose(choice, choice.defaultTarget(), choice.cases());
@@ -362,15 +375,24 @@ final class Tangent {
             case IF_ICMPEQ, IF_ICMPNE, IF_ICMPLT, IF_ICMPGE, IF_ICMPGT, IF_ICMPLE -> 2;
             default -> 1;
         };
+        int first = stack.size() - operands;
         List<Place> compared = new ArrayList<>();
         for (int i = 0; i < operands; i++) {
-            compared.add(value(stack.size() - operands + i));
+            compared.add(value(first + i));
         }
         for (int i = 0; i < operands; i++) {
             pop();
         }
         settle();
-        compared.forEach(this::get);
+        for (int i = 0; i < operands; i++) {
+            Place place = compared.get(i);
+            Integer constant = constants.get(first + i);
+            if (constant == null) {
+                get(place);
+            } else {
+                emit(c -> c.loadConstant(constant));
+            }
+        }
         jump(branch.target());
         emit(c -> c.with(branch));
         if (operands == 0) {

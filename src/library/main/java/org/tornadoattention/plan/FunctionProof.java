@@ -64,6 +64,8 @@ public final class FunctionProof implements AutoCloseable {
      *
      * @param backward whether the derivative is needed too
      * @throws AttentionException naming a pair at which the device and the JVM differ
+     * @throws IllegalArgumentException naming a pair at which a function throws, such as for an index that an array
+     *     lacks
      */
     public void require(AttentionProblem problem, AttentionOptions options, boolean backward) {
         FunctionForm form = problem.functions().form();
@@ -172,6 +174,8 @@ public final class FunctionProof implements AutoCloseable {
             Arguments arguments,
             List<TornadoNativeArray> captured,
             Expected expected) {
+        // First, since what misses an array there is undefined on a device.
+        float[] wanted = wanted(pairs, what, expected);
         Tensor results = Tensor.wrap(new FloatArray(pairs.count), pairs.count);
         TaskGraph graph = new TaskGraph("functions");
         GridScheduler grids = new GridScheduler();
@@ -192,7 +196,7 @@ public final class FunctionProof implements AutoCloseable {
         }
         for (int pair = 0; pair < pairs.count; pair++) {
             float there = results.getFlat(pair);
-            float here = expected.of(pair);
+            float here = wanted[pair];
             if (!agree(there, here)) {
                 throw new AttentionException(
                         ("%s computes another function than was written: for %s the %s is %s there and %s on the JVM."
@@ -202,6 +206,22 @@ public final class FunctionProof implements AutoCloseable {
                         null);
             }
         }
+    }
+
+    private static float[] wanted(Pairs pairs, String what, Expected expected) {
+        float[] wanted = new float[pairs.count];
+        for (int pair = 0; pair < pairs.count; pair++) {
+            try {
+                wanted[pair] = expected.of(pair);
+            } catch (IndexOutOfBoundsException | ArithmeticException e) {
+                throw new IllegalArgumentException(
+                        ("The functions of the options throw %s on the JVM, for %s, when asked for the %s. Kernels have no"
+                                        + " exceptions: read arrays within their bounds at all pairs that no mask hides.")
+                                .formatted(e, pairs.describe(pair), what),
+                        e);
+            }
+        }
+        return wanted;
     }
 
     private static boolean agree(float one, float other) {

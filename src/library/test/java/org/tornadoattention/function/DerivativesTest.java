@@ -101,6 +101,17 @@ class DerivativesTest {
         return sum + s;
     }
 
+    private static float handedOn(float s) {
+        float x = s;
+        float y = 1;
+        for (int k = 0; k < 3; k++) {
+            float before = x;
+            x = y + 0.5f * x;
+            y = before;
+        }
+        return x;
+    }
+
     private static Map<String, Case> arithmetic() {
         Map<String, Case> cases = new LinkedHashMap<>();
         FloatArray table = FloatArray.fromElements(0.5f, -1.25f, 2, 0.75f, -0.5f, 1.5f, 3, -2);
@@ -131,6 +142,9 @@ class DerivativesTest {
             }
             return y;
         }));
+        cases.put(
+                "values handed on in a loop of constant end",
+                new Case((s, b, h, i, j) -> handedOn(s), s -> 1.25 + 1.125 * s));
         cases.put("helper of a helper", new Case((s, b, h, i, j) -> polynomial(leaky(s, 0.2f), s, b), s -> {
             double x = s < 0 ? 0.2f * s : s > 2 ? s * s / 2 : s;
             double y = s;
@@ -276,6 +290,23 @@ class DerivativesTest {
             assertThat((double) slope.apply(s, BATCH, HEAD, QUERY, KEY))
                     .as("d/ds at %s", s)
                     .isCloseTo(expected, within(2e-6 * Math.max(1, Math.abs(expected))));
+        }
+    }
+
+    /** A derivative has the loops of its function: TornadoVM writes out those whose end is a constant. */
+    @Test
+    void valuesHandedOnInALoopOfConstantEndGoThroughADevice() {
+        Tensor x = Tensor.random(DType.F32, 1, 1, 1, 6, 8);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            Gradients whole = attention.backward(
+                    attention.forward(
+                            x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> handedOn(s))),
+                    x);
+            Gradients plain = attention.backward(
+                    attention.forward(
+                            x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> 1.125f * s)),
+                    x);
+            assertThat(whole.dQ().toFloatArray()).containsExactly(plain.dQ().toFloatArray(), within(1e-5f));
         }
     }
 

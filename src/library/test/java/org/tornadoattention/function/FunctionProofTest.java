@@ -1,6 +1,7 @@
 package org.tornadoattention.function;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.ByteArrayInputStream;
@@ -16,9 +17,11 @@ import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** A function that the device computes otherwise than the JVM raises, and never yields a number. */
 class FunctionProofTest {
@@ -90,5 +93,23 @@ class FunctionProofTest {
                 .isInstanceOf(AttentionException.class)
                 .hasMessageContaining("computes another function than was written: for score")
                 .hasMessageMatching("(?s).*, query \\d+ and key \\d+ the score is .* there and .* on the JVM.*");
+    }
+
+    /** Past the end of an array a device reads anything; so the JVM is asked first. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aFunctionThatThrowsIsToldBeforeADeviceRunsIt(boolean isMask) {
+        FloatArray few = FloatArray.fromElements(1, 2, 3);
+        AttentionOptions options = isMask
+                ? AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> few.get(j) > 2))
+                : AttentionOptions.defaults().withScore((s, b, h, i, j) -> s * few.get(i));
+        Tensor x = Tensor.random(DType.F32, 1, 1, 1, 30, 8);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.forward(x, x, x, options))
+                    .withMessageMatching(
+                            "(?s)The functions of the options throw .*IndexOutOfBounds.* out of bounds for length 3"
+                                    + " on the JVM, for score .*, query \\d+ and key \\d+, when asked for the score.*");
+        }
     }
 }

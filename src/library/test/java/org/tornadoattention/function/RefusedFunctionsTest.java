@@ -2,8 +2,10 @@ package org.tornadoattention.function;
 
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.math.RoundingMode;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,6 +24,10 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * What cannot become part of a kernel is refused before anything is compiled, with the method, the line and what to do.
  */
 class RefusedFunctionsTest {
+
+    private static final int[] TABLE = {1, 2};
+
+    private static final FloatArray ARRAY = new FloatArray(2);
 
     private static float changing = 2;
 
@@ -67,6 +73,27 @@ class RefusedFunctionsTest {
         return s;
     }
 
+    private static float ofObject(float s, Integer number) {
+        return s;
+    }
+
+    private static float ofNothing(float s) {
+        nothing();
+        return s;
+    }
+
+    private static void nothing() {}
+
+    private static RoundingMode mode(int i) {
+        return i > 0 ? RoundingMode.UP : RoundingMode.DOWN;
+    }
+
+    private static float locked(float s, FloatArray lock) {
+        synchronized (lock) {
+            return s;
+        }
+    }
+
     private float own(float s, int b, int h, int i, int j) {
         return factor * s;
     }
@@ -78,7 +105,7 @@ class RefusedFunctionsTest {
         refused.put("captured an object of class [F: capture an array of TornadoVM's", (s, b, h, i, j) -> s + array[0]);
         refused.put("captured an object of class java.lang.StringBuilder", (s, b, h, i, j) -> s + text.length());
         refused.put("is an object of a class: write it as a lambda", new Scaled(2));
-        refused.put("own) uses an object", test::own);
+        refused.put("own, RefusedFunctionsTest.java:", test::own);
         refused.put("makes an array", (s, b, h, i, j) -> s + new float[] {1, 2}[i % 2]);
         refused.put("makes an object of class StringBuilder", (s, b, h, i, j) -> s + new StringBuilder(i).capacity());
         refused.put("makes an object of class FloatArray", (s, b, h, i, j) -> s + new FloatArray(1).get(0));
@@ -93,7 +120,36 @@ class RefusedFunctionsTest {
         Float boxed = 0.5f;
         refused.put("capture a number, such as a float, not the object", (s, b, h, i, j) -> s + boxed);
         refused.put("makes an assertion: leave it out", (s, b, h, i, j) -> asserting(s));
-        refused.put("makes a string or another function", (s, b, h, i, j) -> s + ("" + i).length());
+        refused.put("makes a string: compute", (s, b, h, i, j) -> s + ("" + i).length());
+        refused.put("makes another function: call a static method", (s, b, h, i, j) -> {
+            DoubleUnaryOperator twice = x -> 2 * x;
+            return (float) twice.applyAsDouble(s);
+        });
+        ScoreFunction another = (s, b, h, i, j) -> 2 * s;
+        refused.put(
+                "static methods of its own class, not another lambda", (s, b, h, i, j) -> another.apply(s, b, h, i, j));
+        refused.put("calls Integer.valueOf(int): compute with numbers", (s, b, h, i, j) -> ofObject(s, i));
+        Integer object = 7;
+        refused.put("takes an object of class Integer: capture a number", (s, b, h, i, j) -> ofObject(s, object));
+        refused.put("gives nothing back: have it return a number", (s, b, h, i, j) -> ofNothing(s));
+        refused.put("gives back an object of class RoundingMode", (s, b, h, i, j) -> s + mode(i).ordinal());
+        refused.put("RoundingMode.UP: it is an object", (s, b, h, i, j) -> s + RoundingMode.UP.ordinal());
+        refused.put("TABLE: copy it into an array of TornadoVM's", (s, b, h, i, j) -> s + TABLE[i]);
+        refused.put("ARRAY: copy it into a local variable", (s, b, h, i, j) -> s + ARRAY.get(i));
+        FloatArray written = new FloatArray(1);
+        refused.put("functions only read arrays", (s, b, h, i, j) -> {
+            written.set(0, s);
+            return s;
+        });
+        refused.put("has a synchronized block: kernels have no locks", (s, b, h, i, j) -> locked(s, written));
+        refused.put("Math and TornadoMath abs, acos", (s, b, h, i, j) -> s + Math.floorMod(i - j, 3));
+        refused.put(
+                "captured null",
+                new Object() {
+                    private ScoreFunction of(FloatArray none) {
+                        return (s, b, h, i, j) -> s + none.get(i);
+                    }
+                }.of(null));
         return refused;
     }
 
@@ -118,7 +174,7 @@ class RefusedFunctionsTest {
                     .isThrownBy(() -> attention.forward(
                             x, x, x, AttentionOptions.defaults().withScore(function)))
                     .withMessageContaining(message)
-                    .withMessageContaining("The score function (");
+                    .withMessageMatching("(?s)The score function \\(.*, RefusedFunctionsTest\\.java:\\d+\\) .*: .*\\.");
         }
     }
 
@@ -138,7 +194,13 @@ class RefusedFunctionsTest {
     static Stream<Arguments> lines() {
         ScoreFunction loop = (s, b, h, i, j) -> unbounded(s);
         ScoreFunction exception = (s, b, h, i, j) -> thrown(s);
-        return Stream.of(Arguments.of("unbounded", loop), Arguments.of("thrown", exception));
+        ScoreFunction itself = (s, b, h, i, j) -> recursive(s, i);
+        ScoreFunction handler = (s, b, h, i, j) -> caught(s, i);
+        return Stream.of(
+                Arguments.of("unbounded", loop),
+                Arguments.of("thrown", exception),
+                Arguments.of("recursive", itself),
+                Arguments.of("caught", handler));
     }
 
     @Test
