@@ -299,12 +299,10 @@ class DerivativesTest {
         Tensor x = Tensor.random(DType.F32, 1, 1, 1, 6, 8);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
             Gradients whole = attention.backward(
-                    attention.forward(
-                            x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> handedOn(s))),
+                    attention.forward(x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> handedOn(s))),
                     x);
             Gradients plain = attention.backward(
-                    attention.forward(
-                            x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> 1.125f * s)),
+                    attention.forward(x, x, x, AttentionOptions.defaults().withScore((s, b, h, i, j) -> 1.125f * s)),
                     x);
             assertThat(whole.dQ().toFloatArray()).containsExactly(plain.dQ().toFloatArray(), within(1e-5f));
         }

@@ -129,7 +129,7 @@ final class ExplainCommand implements Callable<Integer> {
         out = spec.commandLine().getOut();
         AttentionShape shape = new AttentionShape(
                 batch, heads, kvHeads == null ? heads : kvHeads, queries == null ? keys : queries, keys, headDim);
-        AttentionOptions options = AttentionOptions.defaults().withMask(mask(Math.max(shape.seqQ(), shape.seqK())));
+        AttentionOptions options = AttentionOptions.defaults().withMask(mask(shape.seqQ(), shape.seqK()));
         int query = row == null ? shape.seqQ() - 1 : row;
         if (shape.seqQ() == 0 || shape.seqK() == 0 || query < 0 || query >= shape.seqQ()) {
             throw new IllegalArgumentException(
@@ -168,19 +168,11 @@ final class ExplainCommand implements Callable<Integer> {
         }
     }
 
-    private Mask mask(int tokens) throws IOException {
-        Mask window = window();
-        if (mask.isEmpty()) {
-            return window;
+    private Mask mask(int seqQ, int seqK) throws IOException {
+        if (ids.length > 0) {
+            MaskNames.requireUse(mask);
         }
-        return window.and(MaskNames.parse(mask.get(), tokens, () -> {
-            if (ids.length != tokens && !mask.get().startsWith("tree")) {
-                throw new IllegalArgumentException(
-                        "--mask %s needs one id for each of %d tokens, and --ids has %d; for documents of one length write --mask document:LENGTH."
-                                .formatted(mask.get(), tokens, ids.length));
-            }
-            return ids;
-        }));
+        return mask.isEmpty() ? window() : window().and(MaskNames.parse(mask.get(), seqQ, seqK, () -> ids));
     }
 
     private Mask window() {

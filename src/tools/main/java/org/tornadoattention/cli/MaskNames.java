@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.tornadoattention.Mask;
@@ -23,28 +24,35 @@ final class MaskNames {
     /** Makes a mask. */
     @FunctionalInterface
     private interface Maker {
-        Mask of(int[] numbers, Ids ids) throws IOException;
+        Mask of(int[] numbers, int[] ids);
     }
 
-    /** Gives one number for each token. */
+    /** Gives one number for each token; empty where none are given. */
     @FunctionalInterface
     interface Ids {
         int[] get() throws IOException;
     }
 
-    private record Named(int numbers, Maker maker) {}
+    /** What a mask's ids are. */
+    private enum IdsOf {
+        NOTHING,
+        TOKENS,
+        TREE
+    }
+
+    private record Named(int numbers, IdsOf ids, Maker maker) {}
 
     private static final Map<String, Named> MASKS = new LinkedHashMap<>();
 
     static {
-        MASKS.put("document", new Named(0, (_, ids) -> Masks.documents(array(ids.get()))));
-        MASKS.put("prefix", new Named(1, (n, _) -> Masks.prefixLm(n[0])));
-        MASKS.put("dilated", new Named(2, (n, _) -> Masks.dilated(n[0], n[1])));
-        MASKS.put("global-window", new Named(3, (n, _) -> Masks.globalWindow(n[0], n[1], n[2])));
-        MASKS.put("neighbourhood", new Named(2, (n, _) -> Masks.neighbourhood2d(n[0], n[1])));
-        MASKS.put("block-causal", new Named(1, (n, _) -> Masks.blockCausal(n[0])));
-        MASKS.put("shared-prefix", new Named(1, (n, ids) -> Masks.sharedPrefix(n[0], array(ids.get()))));
-        MASKS.put("tree", new Named(1, (n, ids) -> Masks.tree(n[0], ids.get())));
+        MASKS.put("document", new Named(0, IdsOf.TOKENS, (_, ids) -> Masks.documents(array(ids))));
+        MASKS.put("prefix", new Named(1, IdsOf.NOTHING, (n, _) -> Masks.prefixLm(n[0])));
+        MASKS.put("dilated", new Named(2, IdsOf.NOTHING, (n, _) -> Masks.dilated(n[0], n[1])));
+        MASKS.put("global-window", new Named(3, IdsOf.NOTHING, (n, _) -> Masks.globalWindow(n[0], n[1], n[2])));
+        MASKS.put("neighbourhood", new Named(2, IdsOf.NOTHING, (n, _) -> Masks.neighbourhood2d(n[0], n[1])));
+        MASKS.put("block-causal", new Named(1, IdsOf.NOTHING, (n, _) -> Masks.blockCausal(n[0])));
+        MASKS.put("shared-prefix", new Named(1, IdsOf.TOKENS, (n, ids) -> Masks.sharedPrefix(n[0], array(ids))));
+        MASKS.put("tree", new Named(1, IdsOf.TREE, (n, ids) -> Masks.tree(n[0], ids)));
     }
 
     private MaskNames() {}
@@ -53,16 +61,21 @@ final class MaskNames {
      * The mask that a text names.
      *
      * @param text such as {@code dilated:64,2}
-     * @param tokens of a sequence at most, which documents of one length are counted out for
-     * @param ids one number for each token, for masks that need them
-     * @throws IllegalArgumentException naming what there is
+     * @param queries of a sequence
+     * @param keys of a sequence
+     * @param ids one number for each token, asked only for masks that need them
+     * @throws IllegalArgumentException naming what there is, or how many ids there must be
      * @throws IOException if the ids cannot be read
      */
-    static Mask parse(String text, int tokens, Ids ids) throws IOException {
+    static Mask parse(String text, int queries, int keys, Ids ids) throws IOException {
+        int tokens = Math.max(queries, keys);
         int colon = text.indexOf(':');
         String name = colon < 0 ? text : text.substring(0, colon);
         int[] numbers = colon < 0 ? new int[0] : numbers(text, text.substring(colon + 1));
-        if (name.equals("document") && numbers.length == 1 && numbers[0] > 0) {
+        if (name.equals("document") && numbers.length == 1) {
+            if (numbers[0] < 1) {
+                throw new IllegalArgumentException("--mask %s: a document has 1 token or more.".formatted(text));
+            }
             IntArray counted = new IntArray(Math.max(1, tokens));
             for (int token = 0; token < tokens; token++) {
                 counted.set(token, token / numbers[0]);
@@ -78,7 +91,39 @@ final class MaskNames {
             throw new IllegalArgumentException("--mask %s: %s takes %d numbers, such as %s; --help says which."
                     .formatted(text, name, named.numbers(), example(name, named.numbers())));
         }
-        return named.maker().of(numbers, ids);
+        int[] given = named.ids() == IdsOf.NOTHING ? new int[0] : ids.get();
+        if (named.ids() == IdsOf.TOKENS && given.length != tokens) {
+            throw new IllegalArgumentException("--mask %s needs one id for each of %d tokens, and --ids has %d%s."
+                    .formatted(
+                            text,
+                            tokens,
+                            given.length,
+                            name.equals("document")
+                                    ? "; for documents of one length write --mask document:LENGTH"
+                                    : ""));
+        }
+        if (named.ids() == IdsOf.TREE && (given.length != queries || numbers[0] != keys - queries)) {
+            throw new IllegalArgumentException(
+                    "--mask %s: the queries are the tree's tokens, and the keys those of the sequence before it and then the tree's. For %d queries and %d keys write tree:%d, with %d ids; --ids has %d."
+                            .formatted(text, queries, keys, Math.max(0, keys - queries), queries, given.length));
+        }
+        return named.maker().of(numbers, given);
+    }
+
+    /**
+     * Refuses ids that no mask asks for.
+     *
+     * @param text what {@code --mask} names, if it is given
+     */
+    static void requireUse(Optional<String> text) {
+        boolean used = text.filter(mask -> !mask.startsWith("document:"))
+                .map(mask -> MASKS.get(mask.split(":", 2)[0]))
+                .map(named -> named.ids() != IdsOf.NOTHING)
+                .orElse(false);
+        if (!used) {
+            throw new IllegalArgumentException(
+                    "--ids without a mask that has ids: leave it out, or add --mask document, shared-prefix or tree.");
+        }
     }
 
     private static String example(String name, int numbers) {

@@ -39,9 +39,8 @@ final class SemanticsOptions {
     @Option(
             names = "--ids",
             paramLabel = "NAME",
-            defaultValue = "ids",
-            description = "The input's tensor of whole numbers, one a token, for --mask (default ${DEFAULT-VALUE}).")
-    private String ids;
+            description = "The input's tensor of whole numbers, one a token, for --mask (default ids).")
+    private Optional<String> ids = Optional.empty();
 
     @Option(names = "--score", paramLabel = "SCORE", description = ScoreNames.HELP)
     private Optional<String> score = Optional.empty();
@@ -49,9 +48,8 @@ final class SemanticsOptions {
     @Option(
             names = "--table",
             paramLabel = "NAME",
-            defaultValue = "table",
-            description = "The input's tensor, F32, for --score (default ${DEFAULT-VALUE}).")
-    private String table;
+            description = "The input's tensor, F32, for --score (default table).")
+    private Optional<String> table = Optional.empty();
 
     @Option(
             names = "--bias",
@@ -74,7 +72,7 @@ final class SemanticsOptions {
     /** The options, with the slopes and key lengths that the input has. */
     AttentionOptions options(Safetensors input, Tensor q, Tensor k) throws IOException {
         AttentionOptions options = AttentionOptions.defaults()
-                .withMask(mask(input, Math.max(q.seqLength(), k.seqLength())))
+                .withMask(mask(input, q.seqLength(), k.seqLength()))
                 .withSoftcap(softcap);
         if (scale != null) {
             options = options.withScale(scale);
@@ -93,7 +91,11 @@ final class SemanticsOptions {
         }
         if (score.isPresent()) {
             options = options.withScore(ScoreNames.parse(
-                    score.get(), () -> FloatArray.fromArray(input.tensor(table).toFloatArray())));
+                    score.get(), Math.max(q.seqLength(), k.seqLength()), () -> table(input, q.heads())));
+        }
+        if (table.isPresent() && score.filter(ScoreNames::hasTable).isEmpty()) {
+            throw new IllegalArgumentException(
+                    "--table without a score function that has one: leave it out, or add --score relative, t5, swin or alibi.");
         }
         if (bias.isPresent()) {
             options = options.withBias(input.tensor(bias.get()));
@@ -104,8 +106,23 @@ final class SemanticsOptions {
         return options;
     }
 
-    private Mask mask(Safetensors input, int tokens) throws IOException {
-        return mask.isEmpty() ? window() : window().and(MaskNames.parse(mask.get(), tokens, () -> input.ints(ids)));
+    private FloatArray table(Safetensors input, int heads) throws IOException {
+        String name = table.orElse("table");
+        Tensor values = input.tensor(name);
+        if (values.rank() == 0 || values.dimension(0) != heads) {
+            throw new IllegalArgumentException("%s: tensor '%s' is %s: its first dimension must be the %d query heads."
+                    .formatted(input.path(), name, values, heads));
+        }
+        return FloatArray.fromArray(values.toFloatArray());
+    }
+
+    private Mask mask(Safetensors input, int queries, int keys) throws IOException {
+        if (ids.isPresent()) {
+            MaskNames.requireUse(mask);
+        }
+        return mask.isEmpty()
+                ? window()
+                : window().and(MaskNames.parse(mask.get(), queries, keys, () -> input.ints(ids.orElse("ids"))));
     }
 
     private Mask window() {

@@ -95,6 +95,16 @@ class ExplainCommandTest {
     }
 
     @Test
+    void idsThatNoMaskAsksForAreRefused() {
+        Invocation alone = Invocation.of("explain", "--seq", "12", "--ids", "0,1");
+        assertThat(alone.exitCode()).isEqualTo(2);
+        assertThat(alone.err()).contains("--ids without a mask that has ids");
+        Invocation few = Invocation.of("explain", "--seq", "12", "--mask", "tree:4", "--ids", "-1,0");
+        assertThat(few.exitCode()).isEqualTo(2);
+        assertThat(few.err()).contains("For 12 queries and 12 keys write tree:0, with 12 ids; --ids has 2.");
+    }
+
+    @Test
     void rowsThatAreNotThereAreRefused() {
         Invocation run = Invocation.of("explain", "--seq", "16", "--row", "16");
         assertThat(run.exitCode()).isEqualTo(2);

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -144,6 +146,38 @@ class RunCommandTest {
         assertBadUsage(Invocation.of("run", input, "-o", output, "--mask", "document"), "ids");
         assertBadUsage(Invocation.of("run", input, "-o", output, "--score", "magic"), "t5:BUCKETS,DISTANCE");
         assertBadUsage(Invocation.of("run", input, "-o", output, "--bias"), "bias");
+    }
+
+    /** Ids and tables of another size are told by name, not by an index that they lack. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--mask document --ids few | needs one id for each of 30 tokens, and --ids has 5; for documents of one length",
+                "--mask document --ids square | needs one id for each of 30 tokens, and --ids has 60",
+                "--mask shared-prefix:3 --ids few | needs one id for each of 30 tokens, and --ids has 5",
+                "--mask tree:10 --ids few | For 20 queries and 30 keys write tree:10, with 20 ids; --ids has 5",
+                "--mask tree:9 --ids parents | For 20 queries and 30 keys write tree:10, with 20 ids; --ids has 20",
+                "--mask document:0 | a document has 1 token or more",
+                "--ids few | --ids without a mask that has ids",
+                "--mask prefix:3 --ids few | --ids without a mask that has ids",
+                "--mask document:3 --ids few | --ids without a mask that has ids",
+                "--table heads3 | --table without a score function that has one",
+                "--score softcap:3 --table heads3 | --table without a score function that has one",
+                "--score relative:2 --table heads3 | its first dimension must be the 4 query heads",
+                "--score swin:4,7 --table heads3 | has no place for 30 tokens",
+            })
+    void idsAndTablesFitTheTensors(String options, String message) throws IOException {
+        int[] parents = new int[20];
+        Arrays.fill(parents, -1);
+        inputWith(new SafetensorsWriter()
+                .ints("few", new int[5], 5)
+                .ints("square", new int[60], 2, 30)
+                .ints("parents", parents, 20)
+                .tensor("heads3", Tensor.random(DType.F32, 1, 3, 5)));
+        Object[] arguments = Stream.concat(Stream.of("run", input, "-o", output), Stream.of(options.split(" ")))
+                .toArray();
+        assertBadUsage(Invocation.of(arguments), message);
     }
 
     @Test
