@@ -3,22 +3,32 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Arrays as engines and model libraries in Java have them, element for element, with garbage where they have garbage.
@@ -181,6 +191,143 @@ class UsersTest {
             pool.write(0, 1, 0, 19);
             pool.execute();
             pool.assertAccurate();
+        }
+    }
+
+    /** Writes the keys and values of packed rows to their places of a layer, as {@code batch_rope_kv} does. */
+    private static void storeRows(
+            FloatArray qkv,
+            FloatArray keyCache,
+            FloatArray valueCache,
+            IntArray start,
+            IntArray rows,
+            int layer,
+            int padded) {
+        for (@Parallel int row = 0; row < padded; row++) {
+            if (row < rows.get(0)) {
+                for (int x = 0; x < KV_DIM; x++) {
+                    int from = row * (Q_DIM + 2 * KV_DIM) + Q_DIM + x;
+                    int to = (layer * CONTEXT + start.get(0) + row) * KV_DIM + x;
+                    keyCache.set(to, qkv.get(from) * (layer + 1));
+                    valueCache.set(to, qkv.get(from + KV_DIM) - layer);
+                }
+            }
+        }
+    }
+
+    /**
+     * Its prefill as it is cut: one graph for each layer, whose task {@code batch_attention} comes after the one that
+     * writes keys and values; the caches persist, and each layer consumes them from the graph before, by name.
+     */
+    @Test
+    void oneGraphForEachLayer() throws TornadoExecutionPlanException {
+        int padded = 8;
+        int width = Q_DIM + 2 * KV_DIM;
+        int layers = 2;
+        Tensor qkv = PoolCase.garbage(DType.F32, padded * width);
+        Tensor keyCache = PoolCase.garbage(DType.F32, LAYERS * CONTEXT * KV_DIM);
+        Tensor valueCache = PoolCase.garbage(DType.F32, LAYERS * CONTEXT * KV_DIM);
+        IntArray start = new IntArray(1);
+        IntArray rows = new IntArray(1);
+        Object[] caches = {keyCache.array(), valueCache.array()};
+        List<Tensor> outputs = new ArrayList<>();
+        List<Tensor> logSumExps = new ArrayList<>();
+        List<ImmutableTaskGraph> graphs = new ArrayList<>();
+        GridScheduler grids = new GridScheduler();
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            for (int layer = 0; layer < layers; layer++) {
+                Tensor output = rows(PoolCase.garbage(DType.F32, padded * Q_DIM), 0, 1, HEADS, padded, Q_DIM);
+                Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, padded);
+                KeyValuePool pool = KeyValuePool.of(layer(keyCache, layer), layer(valueCache, layer), start)
+                        .withValidRows(rows);
+                TaskGraph graph = new TaskGraph("batchPrefillLayer_" + layer);
+                if (layer == 0) {
+                    graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, caches);
+                } else {
+                    graph.consumeFromDevice("batchPrefillLayer_" + (layer - 1), caches);
+                }
+                graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, qkv.array(), start, rows)
+                        .transferToDevice(DataTransferMode.FIRST_EXECUTION, output.array(), logSumExp.array())
+                        .task(
+                                "batch_rope_kv",
+                                UsersTest::storeRows,
+                                qkv.floatArray(),
+                                keyCache.floatArray(),
+                                valueCache.floatArray(),
+                                start,
+                                rows,
+                                layer,
+                                padded);
+                Tensor q = rows(qkv, 0, 1, HEADS, padded, width);
+                attention.appendTo(graph, grids, "batch_attention", q, pool, output, logSumExp, CAUSAL);
+                graphs.add(graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array())
+                        .persistOnDevice(caches)
+                        .snapshot());
+                outputs.add(output);
+                logSumExps.add(logSumExp);
+            }
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new))) {
+                plan.withDevice(attention.device().handle()).withGridScheduler(grids);
+                Tensor written = Tensor.allocate(DType.F32, 1, 2 * KV_HEADS, CONTEXT, DIM);
+                int position = 0;
+                for (int tokens : new int[] {8, 5, 8}) {
+                    Tensor chunk = filled(rows(qkv, 0, 1, HEADS + 2 * KV_HEADS, tokens, width), position);
+                    written.copyBlock(
+                            new int[] {0, 0, position, 0},
+                            chunk.contiguous()
+                                    .block(new int[] {0, HEADS, 0, 0}, new int[] {1, HEADS + 2 * KV_HEADS, tokens, DIM
+                                    }));
+                    start.set(0, position);
+                    rows.set(0, tokens);
+                    position += tokens;
+                    for (int layer = 0; layer < layers; layer++) {
+                        plan.withGraph(layer).execute();
+                        Tensor q = chunk.contiguous().block(new int[4], new int[] {1, HEADS, tokens, DIM});
+                        assertThat(AccuracyCheck.of(
+                                                q,
+                                                changed(written, 0, position, layer + 1, 0),
+                                                changed(written, KV_HEADS, position, 1, -layer),
+                                                CAUSAL)
+                                        .forward(
+                                                outputs.get(layer)
+                                                        .contiguous()
+                                                        .block(new int[4], new int[] {1, HEADS, tokens, DIM}),
+                                                logSumExps.get(layer).block(new int[3], new int[] {1, HEADS, tokens})))
+                                .as("layer %d, %d tokens from %d on", layer, tokens, position - tokens)
+                                .allMatch(Comparison::passed);
+                    }
+                }
+            }
+        }
+    }
+
+    /** What a layer has of the tokens so far, of the heads from one on. */
+    private static Tensor changed(Tensor written, int head, int tokens, float factor, float term) {
+        Tensor part = written.block(new int[] {0, head, 0, 0}, new int[] {1, head + KV_HEADS, tokens, DIM});
+        for (int i = 0; i < part.numberOfElements(); i++) {
+            part.setFlat(i, part.getFlat(i) * factor + term);
+        }
+        return part;
+    }
+
+    /** Embedding models with many short texts a call: tokens of all texts packed, {@code [tokens][h * d]}. */
+    @ParameterizedTest
+    @CsvSource({"false, 20", "true, 1000"})
+    void manyShortTextsPacked(boolean jvm, int texts) {
+        ComputeDevice device = jvm ? Devices.jvm(Runnable::run, 1) : TestDevice.get();
+        Random random = new Random(texts);
+        int[] offsets = new int[texts + 1];
+        for (int text = 0; text < texts; text++) {
+            offsets[text + 1] = offsets[text] + 1 + random.nextInt(9);
+        }
+        IntArray sequences = IntArray.fromArray(offsets);
+        Tensor q = Tensor.random(DType.F32, 1, offsets[texts], 12, 32);
+        Tensor k = Tensor.random(DType.F32, 2, offsets[texts], 12, 32);
+        Tensor v = Tensor.random(DType.F32, 3, offsets[texts], 12, 32);
+        try (RaggedAttention ragged = new RaggedAttention(device)) {
+            AttentionOptions options = AttentionOptions.defaults();
+            RaggedAttentionTest.assertAccurate(
+                    q, k, v, sequences, sequences, options, ragged.forward(q, k, v, sequences, sequences, options));
         }
     }
 
