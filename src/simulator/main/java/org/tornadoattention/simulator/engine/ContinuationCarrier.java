@@ -1,10 +1,13 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** Has each strand be a continuation; those of one carrier run in turns on one thread, in the order of their waking. */
@@ -19,13 +22,13 @@ final class ContinuationCarrier implements Carrier {
 
     private static final long PAUSE_NANOS = 20_000;
 
-    /** How many others run, where there are some, before one that paused does. */
-    private static final int TURNS_OF_PAUSE = 64;
+    /** How many others run, where there are some, before those that pause are asked again. */
+    private static final int TURNS_OF_PAUSE = 256;
 
     private static final ExecutorService THREADS = Executors.newCachedThreadPool(CarrierThread::new);
 
     private final Queue<ContinuationStrand> ready = new ArrayDeque<>();
-    private final Queue<ContinuationStrand> paused = new ArrayDeque<>();
+    private final List<Pause> paused = new ArrayList<>();
     private ContinuationStrand running;
     private int turns;
 
@@ -55,14 +58,21 @@ final class ContinuationCarrier implements Carrier {
     private ContinuationStrand next() {
         turns++;
         if (!paused.isEmpty() && (ready.isEmpty() || turns % TURNS_OF_PAUSE == 0)) {
-            if (ready.isEmpty()) {
+            goOn();
+            while (ready.isEmpty()) {
                 LockSupport.parkNanos(PAUSE_NANOS);
+                goOn();
             }
-            ready.addAll(paused);
-            paused.clear();
         }
         return ready.poll();
     }
+
+    /** Has those go on that have paused for long enough. */
+    private void goOn() {
+        paused.removeIf(pause -> pause.until.getAsBoolean() && ready.add(pause.strand));
+    }
+
+    private record Pause(ContinuationStrand strand, BooleanSupplier until) {}
 
     /** A thread that strands run on. It knows the work-item that runs, as a thread-local variable would, but sooner. */
     static final class CarrierThread extends Thread {
@@ -100,8 +110,8 @@ final class ContinuationCarrier implements Carrier {
         }
 
         @Override
-        public void pause() {
-            paused.add(this);
+        public void pause(BooleanSupplier until) {
+            paused.add(new Pause(this, until));
             letOthersRun();
         }
 

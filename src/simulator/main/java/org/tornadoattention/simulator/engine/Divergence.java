@@ -70,6 +70,7 @@ final class Divergence {
             case AT_BARRIER -> "wait at the barrier at " + SourceLine.of(item.strand());
             case AT_COLLECTIVE -> "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.strand());
             case AT_WARP_BARRIER -> "wait for " + item.warpLane().awaited() + " at " + SourceLine.of(item.strand());
+            case AWAITS_TURN -> "wait for a turn at " + SourceLine.of(item.strand());
             case READY, RUNNING -> "run";
         };
     }

@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** Has each strand be a virtual thread. */
@@ -36,8 +37,10 @@ final class ThreadCarrier implements Carrier {
         }
 
         @Override
-        public void pause() {
-            LockSupport.parkNanos(PAUSE_NANOS);
+        public void pause(BooleanSupplier until) {
+            do {
+                LockSupport.parkNanos(PAUSE_NANOS);
+            } while (!until.getAsBoolean());
         }
 
         @Override

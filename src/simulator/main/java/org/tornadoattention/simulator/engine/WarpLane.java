@@ -3,6 +3,7 @@ package org.tornadoattention.simulator.engine;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.function.BooleanSupplier;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -303,9 +304,11 @@ final class WarpLane {
             Hooks.beforeAtomic(turns, index, item);
         }
         long began = System.nanoTime();
-        while ((int) TURNS.getVolatile((int[]) array.storage(), index) != turn) {
-            long last = Math.max(began, item.launch().turns().lastPassed());
-            if (System.nanoTime() - last > TURN_NANOS) {
+        BooleanSupplier come = () -> (int) TURNS.getVolatile((int[]) array.storage(), index) == turn;
+        BooleanSupplier forLong =
+                () -> System.nanoTime() - Math.max(began, item.launch().turns().lastPassed()) > TURN_NANOS;
+        while (!come.getAsBoolean()) {
+            if (forLong.getAsBoolean()) {
                 throw item.fault(
                         FaultKind.ENDLESS_LOOP,
                         "waits for turn " + turn + " of " + item.launch().arrayName(array) + "[" + index
@@ -313,7 +316,7 @@ final class WarpLane {
                                 + TURNS.getVolatile((int[]) array.storage(), index)
                                 + "; no group has passed a turn for a minute");
             }
-            item.group().awaitTurn(item);
+            item.group().awaitTurn(item, () -> come.getAsBoolean() || forLong.getAsBoolean());
         }
         warp.learnOfOthers(item.launch().turns().before(array, index));
     }
@@ -326,11 +329,11 @@ final class WarpLane {
         item.group().warpBarriers();
         warp.exchange(item, "Turn.pass", new TurnArguments(array, index, turn), all -> {
             requireSameTurn(all);
-            item.launch()
-                    .turns()
-                    .pass(array, index, warp, item.part, item.group().warps().length);
-            item.group().nextEpoch(warp);
-            TURNS.setVolatile((int[]) array.storage(), index, turn);
+            int warps = item.group().warps().length;
+            item.launch().turns().pass(array, index, warp, item.part, warps, () -> {
+                item.group().nextEpoch(warp);
+                TURNS.setVolatile((int[]) array.storage(), index, turn);
+            });
             return all;
         });
     }

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
@@ -17,6 +18,9 @@ import org.tornadoattention.simulator.engine.WorkItem.State;
 final class WorkGroup {
 
     private static final int ALIGNMENT = 16;
+
+    /** How often it is asked whether turns were passed before turns themselves are looked at, which may be overdue. */
+    private static final int LOOKS = 256;
 
     private final Launch launch;
     private final GridLaunch.Lane lane;
@@ -42,6 +46,9 @@ final class WorkGroup {
     private long nextOffset;
     private WarpBarriers warpBarriers;
     private boolean startedAnotherLane;
+    private boolean awaitTurns;
+    private long turnsNoted;
+    private int looks;
     private volatile boolean cancelled;
 
     WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, int turn, Counters counters) {
@@ -283,8 +290,8 @@ final class WorkGroup {
         }
     }
 
-    /** Lets others run, of this group and of others, for a turn that {@code item} waits for has not come. */
-    void awaitTurn(WorkItem item) {
+    /** Lets others run, of this group and of others, until the turn has come that {@code item} waits for. */
+    void awaitTurn(WorkItem item, BooleanSupplier come) {
         if (!startedAnotherLane) {
             startedAnotherLane = true;
             lane.startAnother();
@@ -292,18 +299,51 @@ final class WorkGroup {
         if (launch.hasFailed()) {
             throw Launch.STOPPED;
         }
-        item.strand().pause();
-        item.state(State.READY);
+        item.awaitTurn(come);
+        awaitTurns = true;
         giveWay(item);
+    }
+
+    /** Has those go on whose turn has come. */
+    private void noteTurns() {
+        turnsNoted = launch.turns().passed();
+        awaitTurns = false;
+        for (WorkItem item : items) {
+            if (item.state() == State.AWAITS_TURN) {
+                if (item.turnHasCome()) {
+                    item.state(State.READY);
+                } else {
+                    awaitTurns = true;
+                }
+            }
+        }
+    }
+
+    /** Whether a group all of which waits may go on; looked at closely after turns were passed, and now and then. */
+    private boolean goesOn() {
+        long passed = launch.turns().passed();
+        boolean look = passed != turnsNoted || ++looks % LOOKS == 0;
+        turnsNoted = passed;
+        return launch.hasFailed() || look && hasTurnCome();
+    }
+
+    /** Whether the turn of some warp has come; its lanes wait for the same. */
+    private boolean hasTurnCome() {
+        for (int i = 0; i < items.length; i++) {
+            if (items[i].state() == State.AWAITS_TURN) {
+                if (items[i].turnHasCome()) {
+                    return true;
+                }
+                i |= Warp.SIZE - 1;
+            }
+        }
+        return false;
     }
 
     /** Lets others run until it is the turn of {@code item} again. */
     void giveWay(WorkItem item) {
         launch.stopAfterFailure(turn);
-        WorkItem next = nextReady();
-        if (next == null) {
-            throw Divergence.explain(this, item);
-        }
+        WorkItem next = nextAfter(item);
         next.state(State.RUNNING);
         if (next != item) {
             if (next.strand() == null) {
@@ -338,10 +378,7 @@ final class WorkGroup {
         if (atBarrier + finished == items.length && !launch.options().barriers()) {
             release();
         }
-        WorkItem next = nextReady();
-        if (next == null) {
-            throw Divergence.explain(this, item);
-        }
+        WorkItem next = nextAfter(item);
         next.state(State.RUNNING);
         if (next.strand() == null) {
             return next;
@@ -364,6 +401,26 @@ final class WorkGroup {
                 item.strand().wake();
             }
         }
+    }
+
+    /** Returns which goes on where one cannot; where all others wait for turns of other groups, these run first. */
+    private WorkItem nextAfter(WorkItem item) {
+        if (awaitTurns && launch.turns().passed() != turnsNoted) {
+            noteTurns();
+        }
+        WorkItem next = nextReady();
+        while (next == null && awaitTurns) {
+            item.strand().pause(this::goesOn);
+            if (launch.hasFailed()) {
+                throw Launch.STOPPED;
+            }
+            noteTurns();
+            next = nextReady();
+        }
+        if (next == null) {
+            throw Divergence.explain(this, item);
+        }
+        return next;
     }
 
     private WorkItem nextReady() {

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.MemoryAccess;
 import org.tornadoattention.simulator.SimulatorFaultException;
@@ -48,6 +49,7 @@ public final class WorkItem {
         AT_BARRIER,
         AT_COLLECTIVE,
         AT_WARP_BARRIER,
+        AWAITS_TURN,
         DONE
     }
 
@@ -70,6 +72,7 @@ public final class WorkItem {
     private final int[] localId;
 
     private State state = State.READY;
+    private BooleanSupplier turnHasCome = () -> true;
     private Strand strand;
     private int allocations;
     private int barrierSite;
@@ -388,6 +391,16 @@ public final class WorkItem {
 
     State state() {
         return state;
+    }
+
+    /** Waits until a turn has come. */
+    void awaitTurn(BooleanSupplier come) {
+        state = State.AWAITS_TURN;
+        turnHasCome = come;
+    }
+
+    boolean turnHasCome() {
+        return turnHasCome.getAsBoolean();
     }
 
     void state(State newState) {

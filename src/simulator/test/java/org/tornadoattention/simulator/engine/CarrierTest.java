@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -65,13 +66,14 @@ class CarrierTest {
             });
             first.park();
             log.add("first again");
-            first.pause();
-            log.add("first after a pause");
+            AtomicInteger asked = new AtomicInteger();
+            first.pause(() -> asked.incrementAndGet() == 3);
+            log.add("first after asking " + asked + " times");
             other.get().wake();
         });
         carrier.go();
         assertThat(ended.await(30, TimeUnit.SECONDS)).isTrue();
-        assertThat(log).containsExactly("first", "second", "first again", "first after a pause", "second again");
+        assertThat(log).containsExactly("first", "second", "first again", "first after asking 3 times", "second again");
         assertThat(waiting)
                 .as("where the first one waits")
                 .anySatisfy(frame -> assertThat(frame.getClassName()).isEqualTo(CarrierTest.class.getName()));
