@@ -4,15 +4,25 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.ClassModel;
+import java.lang.classfile.constantpool.ClassEntry;
+import java.lang.classfile.constantpool.NameAndTypeEntry;
+import java.lang.classfile.constantpool.PoolEntry;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
-import org.jspecify.annotations.NullMarked;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -28,15 +38,19 @@ class SimulatorAloneTest {
 
     private static Path simulator;
 
+    /** What the build has made of it, but for the package that is for tests with JUnit. */
     @BeforeAll
-    static void compileTheSimulatorAlone() throws IOException {
+    static void copyTheSimulatorAlone() throws IOException {
         simulator = Files.createDirectory(directory.resolve("simulator"));
-        try (Stream<Path> sources = Files.walk(sources())) {
-            compile(
-                    simulator,
-                    annotations(),
-                    sources.filter(file -> file.toString().endsWith(".java"))
-                            .filter(file -> !file.getParent().endsWith("junit")));
+        Path classes = locationOf(Simulator.class);
+        try (Stream<Path> files = Files.walk(classes)) {
+            for (Path file : files.filter(file -> file.toString().endsWith(".class"))
+                    .filter(file -> !file.getParent().endsWith("junit"))
+                    .toList()) {
+                Path copy = simulator.resolve(classes.relativize(file).toString());
+                Files.createDirectories(copy.getParent());
+                Files.copy(file, copy);
+            }
         }
     }
 
@@ -45,17 +59,45 @@ class SimulatorAloneTest {
         simulator = null;
     }
 
-    /** Where the annotations lie that say what may be null: compilers alone read them. */
-    private static Path annotations() {
-        return Path.of(URI.create(NullMarked.class
-                .getProtectionDomain()
-                .getCodeSource()
-                .getLocation()
-                .toString()));
+    private static Path locationOf(Class<?> type) {
+        return Path.of(URI.create(
+                type.getProtectionDomain().getCodeSource().getLocation().toString()));
     }
 
-    private static Path sources() {
-        return Path.of("src/simulator/main/java");
+    /** No class names one that is neither the JDK's nor another of them; but for annotations, which compilers read. */
+    @Test
+    void itsClassesNeedNoOthers() throws IOException {
+        Set<String> own = new HashSet<>();
+        Map<String, Set<String>> named = new TreeMap<>();
+        try (Stream<Path> files = Files.walk(simulator)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                ClassModel model = ClassFile.of().parse(file);
+                own.add(model.thisClass().asInternalName());
+                Set<String> others = named.computeIfAbsent(file.getFileName().toString(), _ -> new TreeSet<>());
+                for (PoolEntry entry : model.constantPool()) {
+                    if (entry instanceof ClassEntry other) {
+                        String name = other.asInternalName();
+                        classesIn(name.startsWith("[") ? name : "L" + name + ";")
+                                .forEach(others::add);
+                    } else if (entry instanceof NameAndTypeEntry member) {
+                        classesIn(member.type().stringValue()).forEach(others::add);
+                    }
+                }
+                model.fields()
+                        .forEach(field ->
+                                classesIn(field.fieldType().stringValue()).forEach(others::add));
+                model.methods()
+                        .forEach(method ->
+                                classesIn(method.methodType().stringValue()).forEach(others::add));
+            }
+        }
+        assertThat(own).hasSizeGreaterThan(100);
+        named.forEach((file, others) ->
+                assertThat(others).as(file).allMatch(other -> other.startsWith("java/") || own.contains(other)));
+    }
+
+    private static Stream<String> classesIn(String descriptor) {
+        return Pattern.compile("L([^;]+);").matcher(descriptor).results().map(found -> found.group(1));
     }
 
     private static void compile(Path target, Path classPath, Stream<Path> sources) {
