@@ -1,9 +1,15 @@
 package org.tornadoattention.simulator.engine;
 
-import java.lang.invoke.MethodHandle;
+import java.lang.classfile.ClassBuilder;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.CodeBuilder;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
+import java.lang.constant.MethodTypeDesc;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.management.ManagementFactory;
+import java.util.function.Consumer;
 
 /**
  * The JDK's continuations, of which virtual threads are made. To change from one to another costs a quarter of what it
@@ -12,44 +18,26 @@ import java.lang.management.ManagementFactory;
  */
 final class Continuations {
 
-    private static final MethodHandle NEW;
-    private static final MethodHandle RUN;
-    private static final MethodHandle YIELD;
-    private static final MethodHandle STACK;
+    private static final Calls CALLS = calls();
 
-    static {
-        MethodHandle create = null;
-        MethodHandle run = null;
-        MethodHandle yield = null;
-        MethodHandle stack = null;
-        try {
-            Class<?> continuation = Class.forName("jdk.internal.vm.Continuation");
-            Class<?> scope = Class.forName("jdk.internal.vm.ContinuationScope");
-            Object scopeOfItems = scope.getConstructor(String.class).newInstance("work-items");
-            MethodHandles.Lookup lookup = MethodHandles.lookup();
-            create = lookup.findConstructor(continuation, MethodType.methodType(void.class, scope, Runnable.class))
-                    .bindTo(scopeOfItems)
-                    .asType(MethodType.methodType(Object.class, Runnable.class));
-            run = lookup.findVirtual(continuation, "run", MethodType.methodType(void.class))
-                    .asType(MethodType.methodType(void.class, Object.class));
-            yield = lookup.findStatic(continuation, "yield", MethodType.methodType(boolean.class, scope))
-                    .bindTo(scopeOfItems)
-                    .asType(MethodType.methodType(void.class));
-            stack = lookup.findVirtual(continuation, "getStackTrace", MethodType.methodType(StackTraceElement[].class))
-                    .asType(MethodType.methodType(StackTraceElement[].class, Object.class));
-        } catch (ReflectiveOperationException _) {
-            // Not exported to the simulator, or another JDK's: threads do.
-            run = null;
-        }
-        NEW = create;
-        RUN = run;
-        YIELD = yield;
-        STACK = stack;
-    }
-
-    private static final boolean AVAILABLE = RUN != null && STACK != null && !isDebugged();
+    private static final boolean AVAILABLE = CALLS != null && !isDebugged();
 
     private Continuations() {}
+
+    /**
+     * What is called of the JDK, in a class that is made at run time since no compiler lets one name it: with method
+     * handles each change from one continuation to another would go through several frames more.
+     */
+    interface Calls {
+
+        Object create(Runnable body);
+
+        void run(Object continuation);
+
+        void yieldNow();
+
+        StackTraceElement[] stackTrace(Object continuation);
+    }
 
     static boolean isDebugged() {
         return ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
@@ -61,44 +49,113 @@ final class Continuations {
     }
 
     static Object create(Runnable body) {
-        try {
-            return NEW.invokeExact(body);
-        } catch (Throwable e) {
-            throw unchecked(e);
-        }
+        return CALLS.create(body);
     }
 
     /** Runs a continuation until it yields or ends. */
     static void run(Object continuation) {
-        try {
-            RUN.invokeExact(continuation);
-        } catch (Throwable e) {
-            throw unchecked(e);
-        }
+        CALLS.run(continuation);
     }
 
     /** Returns to who runs the present continuation, until that one runs it again. */
     static void yield() {
-        try {
-            YIELD.invokeExact();
-        } catch (Throwable e) {
-            throw unchecked(e);
-        }
+        CALLS.yieldNow();
     }
 
     /** Returns where a continuation is that has yielded. */
     static StackTraceElement[] stackTrace(Object continuation) {
+        return CALLS.stackTrace(continuation);
+    }
+
+    /** Returns null where continuations are not exported to the simulator, or are another JDK's. */
+    private static Calls calls() {
         try {
-            return (StackTraceElement[]) STACK.invokeExact(continuation);
-        } catch (Throwable e) {
-            throw unchecked(e);
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            Class<?> continuation = Class.forName("jdk.internal.vm.Continuation");
+            Class<?> scope = Class.forName("jdk.internal.vm.ContinuationScope");
+            Object scopeOfItems = scope.getConstructor(String.class).newInstance("work-items");
+            // Asked here, where one that is missing is an exception; the class would fail when it is called.
+            lookup.findConstructor(continuation, MethodType.methodType(void.class, scope, Runnable.class));
+            lookup.findVirtual(continuation, "run", MethodType.methodType(void.class));
+            lookup.findStatic(continuation, "yield", MethodType.methodType(boolean.class, scope));
+            lookup.findVirtual(continuation, "getStackTrace", MethodType.methodType(StackTraceElement[].class));
+            return (Calls) lookup.defineHiddenClass(
+                            classOfCalls(
+                                    continuation.describeConstable().orElseThrow(),
+                                    scope.describeConstable().orElseThrow()),
+                            true)
+                    .lookupClass()
+                    .getConstructor(Object.class)
+                    .newInstance(scopeOfItems);
+        } catch (ReflectiveOperationException | LinkageError _) {
+            return null;
         }
     }
 
-    private static RuntimeException unchecked(Throwable thrown) {
-        if (thrown instanceof Error error) {
-            throw error;
-        }
-        return thrown instanceof RuntimeException exception ? exception : new IllegalStateException(thrown);
+    private static byte[] classOfCalls(ClassDesc continuation, ClassDesc scope) {
+        ClassDesc calls = ClassDesc.of(Continuations.class.getName() + "OfTheJdk");
+        ClassDesc object = ConstantDescs.CD_Object;
+        ClassDesc stack = StackTraceElement[].class.describeConstable().orElseThrow();
+        return ClassFile.of().build(calls, builder -> {
+            builder.withFlags(ClassFile.ACC_FINAL | ClassFile.ACC_SUPER)
+                    .withInterfaceSymbols(Calls.class.describeConstable().orElseThrow())
+                    .withField("scope", scope, ClassFile.ACC_PRIVATE | ClassFile.ACC_FINAL);
+            method(
+                    builder,
+                    ConstantDescs.INIT_NAME,
+                    MethodTypeDesc.of(ConstantDescs.CD_void, object),
+                    code -> code.aload(0)
+                            .invokespecial(object, ConstantDescs.INIT_NAME, ConstantDescs.MTD_void)
+                            .aload(0)
+                            .aload(1)
+                            .checkcast(scope)
+                            .putfield(calls, "scope", scope)
+                            .return_());
+            ClassDesc runnable = Runnable.class.describeConstable().orElseThrow();
+            method(
+                    builder,
+                    "create",
+                    MethodTypeDesc.of(object, runnable),
+                    code -> code.new_(continuation)
+                            .dup()
+                            .aload(0)
+                            .getfield(calls, "scope", scope)
+                            .aload(1)
+                            .invokespecial(
+                                    continuation,
+                                    ConstantDescs.INIT_NAME,
+                                    MethodTypeDesc.of(ConstantDescs.CD_void, scope, runnable))
+                            .areturn());
+            method(
+                    builder,
+                    "run",
+                    MethodTypeDesc.of(ConstantDescs.CD_void, object),
+                    code -> code.aload(1)
+                            .checkcast(continuation)
+                            .invokevirtual(continuation, "run", ConstantDescs.MTD_void)
+                            .return_());
+            method(
+                    builder,
+                    "yieldNow",
+                    ConstantDescs.MTD_void,
+                    code -> code.aload(0)
+                            .getfield(calls, "scope", scope)
+                            .invokestatic(continuation, "yield", MethodTypeDesc.of(ConstantDescs.CD_boolean, scope))
+                            .pop()
+                            .return_());
+            method(
+                    builder,
+                    "stackTrace",
+                    MethodTypeDesc.of(stack, object),
+                    code -> code.aload(1)
+                            .checkcast(continuation)
+                            .invokevirtual(continuation, "getStackTrace", MethodTypeDesc.of(stack))
+                            .areturn());
+        });
+    }
+
+    private static void method(
+            ClassBuilder builder, String name, MethodTypeDesc type, Consumer<? super CodeBuilder> code) {
+        builder.withMethodBody(name, type, ClassFile.ACC_PUBLIC, code::accept);
     }
 }
