@@ -58,6 +58,9 @@ public final class BenchSession implements AutoCloseable {
 
         /** Checks the ranges given above. */
         public Settings {
+            if (!(seconds >= 0)) {
+                throw new IllegalArgumentException("--seconds is %s: it must be 0 or more.".formatted(seconds));
+            }
             if (warmUps < 0 || repetitions < 1) {
                 throw new IllegalArgumentException(
                         "%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."

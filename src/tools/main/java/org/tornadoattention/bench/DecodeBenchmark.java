@@ -58,16 +58,25 @@ public final class DecodeBenchmark {
             boolean cudaGraph,
             int warmUps,
             int repetitions) {
-        if (warmUps < 0 || repetitions < 1) {
-            throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
-                    .formatted(warmUps, repetitions));
-        }
+        requireCounts(warmUps, repetitions);
         this.device = device;
         this.kernel = kernel;
         this.splits = splits;
         this.cudaGraph = cudaGraph;
         this.warmUps = warmUps;
         this.repetitions = repetitions;
+    }
+
+    /**
+     * Checks how often steps are measured.
+     *
+     * @throws IllegalArgumentException if there are too few
+     */
+    public static void requireCounts(int warmUps, int repetitions) {
+        if (warmUps < 0 || repetitions < 1) {
+            throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
+                    .formatted(warmUps, repetitions));
+        }
     }
 
     /**

@@ -204,6 +204,9 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void requireTurns() {
+        if (!(atMost > 0)) {
+            throw refused("--at-most is %s: it must be above 0.".formatted(atMost));
+        }
         if (rounds < 1) {
             throw refused("--rounds is %d: it must be 1 or more.".formatted(rounds));
         }

@@ -112,6 +112,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         PrintWriter out = spec.commandLine().getOut();
+        DecodeBenchmark.requireCounts(warmUps, repetitions);
         ComputeDevice device = device();
         List<Trial> trials = trials(device.isSimulator());
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);

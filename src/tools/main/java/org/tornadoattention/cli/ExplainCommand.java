@@ -131,10 +131,10 @@ final class ExplainCommand implements Callable<Integer> {
                 batch, heads, kvHeads == null ? heads : kvHeads, queries == null ? keys : queries, keys, headDim);
         AttentionOptions options = AttentionOptions.defaults().withMask(mask(shape.seqQ(), shape.seqK()));
         int query = row == null ? shape.seqQ() - 1 : row;
-        if (shape.seqQ() == 0 || shape.seqK() == 0 || query < 0 || query >= shape.seqQ()) {
+        if (batch == 0 || shape.seqQ() == 0 || shape.seqK() == 0 || query < 0 || query >= shape.seqQ()) {
             throw new IllegalArgumentException(
-                    "There is nothing to explain: --row is %d, and there are %d queries and %d keys."
-                            .formatted(query, shape.seqQ(), shape.seqK()));
+                    "There is nothing to explain: --row is %d, and there are %d queries and %d keys; --batch is %d."
+                            .formatted(query, shape.seqQ(), shape.seqK(), batch));
         }
         ComputeDevice device = compute.deviceForTaskGraphs();
         ComputeOptions.announce(out, device);

@@ -23,12 +23,18 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         CommandLine command = failure.getCommandLine();
         PrintWriter err = command.getErr();
         String name = command.getCommandSpec().qualifiedName();
-        err.println(name + ": " + failure.getMessage());
+        err.println(name + ": " + inWords(String.valueOf(failure.getMessage())));
         if (!UnmatchedArgumentException.printSuggestions(failure, err)) {
             err.println("Try './" + name + " --help'.");
         }
         err.flush();
         return Main.BAD_USAGE;
+    }
+
+    /** A message of picocli's about a number, without the names of Java's types. */
+    private static String inWords(String message) {
+        return message.replaceFirst("' is not an? (int|long)$", "' is no whole number")
+                .replaceFirst("' is not a (float|double)$", "' is no number");
     }
 
     /**

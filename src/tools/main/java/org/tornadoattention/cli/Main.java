@@ -74,7 +74,8 @@ import picocli.CommandLine.TypeConversionException;
             "  ./attention puzzle 1                                 learn to write kernels: sixteen exercises, graded",
             "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
             "",
-            "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM in a simulator.",
+            "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM's vector units, and those of",
+            "task graphs in a simulator.",
             "'./attention COMMAND --help' says more. JDK_JAVA_OPTIONS=-Xmx16g gives the JVM more memory."
         })
 public final class Main implements Runnable {
@@ -120,7 +121,8 @@ public final class Main implements Runnable {
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .registerConverter(Tile.class, text -> parsed(AttentionKernel.TILED::tile, text))
                 .setParameterExceptionHandler(failures)
-                .setExecutionExceptionHandler(failures);
+                .setExecutionExceptionHandler(failures)
+                .setHelpFactory(WholeWordsHelp::new);
         keepWordsWhole(commandLine);
         return commandLine;
     }

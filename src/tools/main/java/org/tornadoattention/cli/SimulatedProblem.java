@@ -60,6 +60,11 @@ final class SimulatedProblem {
                     "%s by the simulator, not by %s: leave --backend out, and TORNADOVM_HOME unset."
                             .formatted(what, device));
         }
+        if (heads < 1 || seq < 1) {
+            throw new IllegalArgumentException(
+                    "There is nothing to look at: --heads is %d and --seq is %d, and both must be 1 or more."
+                            .formatted(heads, seq));
+        }
         AttentionShape shape = new AttentionShape(1, heads, heads, seq, seq, headDim);
         AttentionOptions options = AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());
         ComputeOptions.announce(out, device);

@@ -211,9 +211,14 @@ final class TuneCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--type is f32: the kernels with tiles to tune take f16 and bf16.");
         }
         Arrays.sort(lengths);
-        if (lengths[0] < 1 || Arrays.stream(headDims).min().orElse(0) < 1 || warmUps < 0 || repetitions < 1) {
+        if (lengths[0] < 1
+                || Arrays.stream(headDims).min().orElse(0) < 1
+                || warmUps < 0
+                || repetitions < 1
+                || tokens < 1
+                || width < 1) {
             throw new IllegalArgumentException(
-                    "--seq, --head-dim and --repeat must be 1 or more, --warm-up 0 or more.");
+                    "--seq, --head-dim, --tokens, --width and --repeat must be 1 or more, --warm-up 0 or more.");
         }
         List<BenchCase> cases = new ArrayList<>();
         for (int headDim : headDims) {

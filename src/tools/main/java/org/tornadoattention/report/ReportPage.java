@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.tensor.DType;
 
 /**
  * One HTML page made of benchmarks' files: charts, tables, and the papers' claims beside ours. It holds all that it
@@ -49,7 +50,7 @@ public final class ReportPage {
 
         Tables.ladderCase(entries).ifPresent(problem -> {
             section(html, "The ladder", "Each kernel adds one idea; standard attention is 1×.");
-            paragraph(html, "Problem: " + problem + ".");
+            paragraph(html, "Problem: " + problem.as(DType.F32).toString().replace("F32 ", "") + ".");
             html.append(Tables.ladder(entries, problem).toHtml());
         });
 
@@ -68,7 +69,8 @@ public final class ReportPage {
         charts(
                 html,
                 "Memory against sequence length",
-                "Standard attention stores S and P, a parabola; flash attention only the log-sum-exp of each row, a line.",
+                "Both axes are logarithmic: S and P, which standard attention stores, grow as N², with slope 2; flash attention"
+                        + " stores only the log-sum-exp of each row, with slope 1.",
                 Charts.memory(entries));
         charts(
                 html,

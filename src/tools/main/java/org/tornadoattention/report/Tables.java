@@ -3,7 +3,9 @@ package org.tornadoattention.report;
 import static org.tornadoattention.report.Charts.grouped;
 
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.tornadoattention.bench.BenchCase;
@@ -93,8 +95,10 @@ final class Tables {
                             .findFirst()
                             .orElseThrow()
                             .milliseconds();
-                    Entry below = null;
+                    // A rung of another type is no rung below: it moves other bytes.
+                    Map<DType, Entry> lastOfType = new HashMap<>();
                     for (Entry rung : bestTiles(rungs)) {
+                        Entry below = lastOfType.put(rung.problem().dtype(), rung);
                         table.row(
                                 rung.name()
                                         + (rung.result().tile() == null
@@ -112,7 +116,6 @@ final class Tables {
                                 rung.result().shareOfCeiling() == null
                                         ? "–"
                                         : Amounts.percent(rung.result().shareOfCeiling()));
-                        below = rung;
                     }
                 });
         return table;

@@ -75,7 +75,7 @@ class MainTest {
                 "demo --kernel fast|There is no kernel 'fast': choose one of standard, online, tiled",
                 "demo --backend vulkan|There is no backend 'vulkan': choose one of cuda, opencl",
                 "demo --backend metal|There is no device of backend metal here. Present: ",
-                "demo --device one|'one' is not an int",
+                "demo --device one|'one' is no whole number",
                 "demo --device 99|There is no device 99 here. Present: ",
                 "demo --length 1|--length is 1: it must be from 2 to ",
                 "demo --length 1000000|--length is 1000000: it must be from 2 to ",
@@ -96,7 +96,15 @@ class MainTest {
             value = {
                 "bench --seq 0|nothing to measure: --batch, --seq and --queries must be 1 or more",
                 "bench --repeat 0 --seq 16|there must be 0 or more and 1 or more",
+                "bench --seconds -1 --seq 16|--seconds is -1.0: it must be 0 or more",
+                "bench --at-most 0 --seq 16|--at-most is 0.0: it must be above 0",
                 "bench-decode --keys 0|There are 0 keys",
+                "bench-decode --keys 16 --repeat 0|there must be 0 or more and 1 or more",
+                "tune --tokens 0|--tokens, --width and --repeat must be 1 or more",
+                "tune --width 0|--tokens, --width and --repeat must be 1 or more",
+                "explain --batch 0|There is nothing to explain",
+                "costs --seq 0|There is nothing to look at",
+                "trace tiled --heads 0|There is nothing to look at",
                 "bench-decode --batch 0|The batch is 0",
                 "bench-decode --keys 16 --splits=-1|--splits is -1",
                 "bench-decode --keys 16 --page-size=-4|The page size is -4",
@@ -209,7 +217,7 @@ class MainTest {
                         spec.options().stream().flatMap(option -> Stream.of(option.description())))
                 .flatMap(texts -> texts)
                 .flatMap(text -> Stream.of(text.split("[\\s,;()]+")))
-                .filter(word -> word.matches(".*\\w[./]\\w.*") && !word.contains("$"))
+                .filter(word -> word.matches(".*\\w?[./:]\\w.*") && !word.contains("$"))
                 .forEach(word -> assertThat(help).contains(word));
     }
 

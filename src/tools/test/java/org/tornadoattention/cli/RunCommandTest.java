@@ -234,8 +234,8 @@ class RunCommandTest {
             value = {
                 "--window 3|--window takes two numbers",
                 "--window=-2,0|The window's left edge is -2",
-                "--window a,b|'a' is not an int",
-                "--scale wide|'wide' is not a double",
+                "--window a,b|'a' is no whole number",
+                "--scale wide|'wide' is no number",
                 "--softcap -1|The softcap is -1.0",
             })
     void optionsOutOfRangeAreBadUsage(String option, String message) {

@@ -78,7 +78,23 @@ class ReportPageTest {
                 .contains("F32 over PyTorch standard: 1.5× at 512,", "F32 over our standard: 27× at 512,")
                 .contains("PyTorch flash", "tiled", "NVIDIA H200", "0123456789ab", "5.2.0-jdk25")
                 .contains("cuda:0 &lt;GPU&gt; lacks room for S &amp; P: use &quot;online&quot;.")
-                .contains("Problem: F32 8x32x2048x64.");
+                .contains("Problem: 8x32x2048x64.");
+    }
+
+    /** The first rung of a type stands on none: its time beside another type's would tell of bytes, not of ideas. */
+    @Test
+    void aRungStandsOnTheOneBelowOfItsType() throws IOException {
+        Browsers.open(html, page -> {
+            DomNode table = page.querySelectorAll("table").stream()
+                    .filter(candidate -> candidate.getTextContent().contains("× the rung below"))
+                    .findFirst()
+                    .orElseThrow();
+            assertThat(table.querySelectorAll("tr").stream()
+                            .skip(1)
+                            .map(row -> row.querySelectorAll("td").get(1).getTextContent() + " "
+                                    + row.querySelectorAll("td").get(5).getTextContent()))
+                    .containsExactly("F32 –", "F32 7.5×", "F32 3.6×", "F16 –");
+        });
     }
 
     @Test
