@@ -36,13 +36,9 @@ public record WarpSplitTile(int rows, int warps, int stages, int splits) impleme
         return warps * WarpSplitKeyAttention.WARP_KEYS;
     }
 
-    /**
-     * {@return whether the last group of a tile's parts can merge them}
-     *
-     * @param headDim elements per head
-     */
-    public boolean mergesParts(int headDim) {
-        return splits <= WarpSplitKeyAttention.mostMergedParts(headDim, rows, warps, stages);
+    /** {@return whether the last group of a tile's parts merges them} */
+    public boolean mergesParts() {
+        return splits <= WarpSplitKeyAttention.MOST_MERGED_PARTS;
     }
 
     /**

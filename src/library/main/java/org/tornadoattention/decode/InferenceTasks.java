@@ -120,7 +120,7 @@ final class InferenceTasks {
         if (shape.type().isQuantized()) {
             tasks.quantizeTokens(arrays);
         }
-        if (tile instanceof WarpSplitTile warps && warps.mergesParts(shape.headDim())) {
+        if (tile instanceof WarpSplitTile warps && warps.mergesParts()) {
             Arguments merged =
                     withArrivals(arguments, graph, shape, tile).answering(KeySplit.class, Map.of("isMerged", 1));
             new InferenceTasks(graph, grids, name, shape, merged, device).attention(tile, Optional.empty(), PLACES);

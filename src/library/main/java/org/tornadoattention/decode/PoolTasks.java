@@ -109,7 +109,7 @@ public final class PoolTasks {
         }
         Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
         LaunchedTile tile = tile(shape, pool, views, device);
-        if (tile instanceof WarpSplitTile whole && pool.prefix().isEmpty() && whole.mergesParts(shape.headDim())) {
+        if (tile instanceof WarpSplitTile whole && pool.prefix().isEmpty() && whole.mergesParts()) {
             appendWhole(graph, grids, name, q, pool, output, logSumExp, options, shape, views, whole, device);
             return whole;
         }

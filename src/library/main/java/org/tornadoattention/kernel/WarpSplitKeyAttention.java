@@ -49,8 +49,11 @@ public final class WarpSplitKeyAttention {
 
     private static final int ALIGNMENT = 1024;
 
+    /** Parts that the last group of a tile merges; of more, {@link MergePartials} has a group for each row. */
+    public static final int MOST_MERGED_PARTS = 1024;
+
     /** Parts that a work-item loads at once, four columns of each. */
-    private static final int AT_ONCE = 8;
+    private static final int AT_ONCE = 16;
 
     private WarpSplitKeyAttention() {}
 
@@ -63,11 +66,6 @@ public final class WarpSplitKeyAttention {
     public static int localMemoryBytes(int headDim, int rows, int warps, int stages) {
         int sums = (Float.BYTES * rows * warps + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         return stages * stageBytes(headDim, warps) + 2 * sums;
-    }
-
-    /** Parts that the last group of a tile has room to merge. */
-    public static int mostMergedParts(int headDim, int rows, int warps, int stages) {
-        return stages * WarpTiles.tileBytes(WARP_KEYS * warps, headDim) / (Float.BYTES * rows);
     }
 
     /**
@@ -610,18 +608,12 @@ public final class WarpSplitKeyAttention {
         if (before + 1 >= splits) {
             // A number that no compiler knows, so that it writes the loops over parts once.
             int count = before + 1;
-            for (int x = item; x < rowsHere * count; x += items) {
-                int mine = firstRow + x / count;
-                int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                keyTiles[x] = Warp.bits(partials.get(logSumExps + of * count + x % count));
-            }
-            context.localBarrier();
             int columns = headDim / 4;
             for (int x = item; x < rowsHere * columns; x += items) {
                 int mine = firstRow + x / columns;
                 int head = kvHead * group + mine % group;
                 int of = (queryStart + mine / group) * heads + head;
-                int first = x % columns * 4;
+                int column = x % columns * 4;
                 int outputRow = of;
                 if (seqQ > 0) {
                     outputRow = (sequence * heads + head) * seqQ + mine / group;
@@ -631,9 +623,9 @@ public final class WarpSplitKeyAttention {
                     at = Layout.output(sequence, head, mine / group);
                 }
                 float lse = merge(
-                        keyTiles, x / columns * count, partials, of * count * headDim + first, headDim, count, output,
-                        at + first);
-                if (first == 0) {
+                        partials, logSumExps + of * count, of * count * headDim + column, headDim, splits, count, output,
+                        at + column);
+                if (column == 0) {
                     logSumExp.set(outputRow, lse);
                 }
             }
@@ -651,40 +643,45 @@ public final class WarpSplitKeyAttention {
     /**
      * Merges four columns of a row's parts, as {@link MergePartials} does.
      *
-     * @param logSumExps local memory
-     * @param first of the row's log-sum-exps there
+     * @param lses first of the row's log-sum-exps
      * @param from first of the columns in the first part
+     * @param splits parts, a constant
+     * @param count parts
      * @param at where they go
      * @return the row's log-sum-exp
      */
+    // spotless:off: parameters in rows
+    @Phase
     private static float merge(
-            int[] logSumExps,
-            int first,
-            FloatArray partials,
-            int from,
-            int headDim,
-            int splits,
-            FloatArray output,
-            int at) {
-        float max = Score.NO_SCORE;
-        for (int s = 0; s < splits; s++) {
-            max = TornadoMath.max(max, Warp.element(logSumExps, 4 * (first + s)));
-        }
+            FloatArray partials, int lses, int from, int headDim, int splits, int count, FloatArray output, int at) {
         float[] o = new float[4];
-        float[] parts = new float[4 * AT_ONCE];
+        float[] weights = new float[TornadoMath.min(AT_ONCE, splits)];
+        float[] parts = new float[4 * TornadoMath.min(AT_ONCE, splits)];
+        int atOnce = TornadoMath.min(AT_ONCE, splits);
         for (int e = 0; e < 4; e++) {
             o[e] = 0f;
         }
+        float max = Score.NO_SCORE;
         float sum = 0f;
-        for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
+        for (int s0 = 0; s0 < count; s0 += atOnce) {
             // Many loads under way before the first is used; parts that saw no key may hold anything.
-            for (int u = 0; u < AT_ONCE; u++) {
-                Warp.loadFour(parts, 4 * u, partials, from + TornadoMath.min(s0 + u, splits - 1) * headDim);
+            for (int u = 0; u < atOnce; u++) {
+                weights[u] = partials.get(lses + TornadoMath.min(s0 + u, count - 1));
+                Warp.loadFour(parts, 4 * u, partials, from + TornadoMath.min(s0 + u, count - 1) * headDim);
             }
-            for (int u = 0; u < AT_ONCE; u++) {
-                float lse = Warp.element(logSumExps, 4 * (first + TornadoMath.min(s0 + u, splits - 1)));
-                float weight = s0 + u < splits ? TornadoMath.exp(lse - max) : 0f;
-                weight = lse == Score.NO_SCORE ? 0f : weight;
+            float highest = max;
+            for (int u = 0; u < atOnce; u++) {
+                highest = TornadoMath.max(highest, weights[u]);
+            }
+            float correction = TornadoMath.exp(max - highest);
+            max = highest;
+            sum = correction * sum;
+            for (int e = 0; e < 4; e++) {
+                o[e] = correction == 0f ? 0f : correction * o[e];
+            }
+            for (int u = 0; u < atOnce; u++) {
+                float weight = s0 + u < count ? TornadoMath.exp(weights[u] - max) : 0f;
+                weight = weights[u] == Score.NO_SCORE ? 0f : weight;
                 sum += weight;
                 for (int e = 0; e < 4; e++) {
                     o[e] += weight == 0f ? 0f : weight * parts[4 * u + e];
@@ -696,6 +693,7 @@ public final class WarpSplitKeyAttention {
         WarpTiles.storeTwo(output, at + 2, inverse * o[2], inverse * o[3]);
         return sum == 0f ? RowEnd.negativeInfinity() : max + TornadoMath.log(sum);
     }
+    // spotless:on
 
     /**
      * Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros.
