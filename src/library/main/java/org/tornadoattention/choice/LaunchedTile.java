@@ -13,6 +13,11 @@ public sealed interface LaunchedTile extends SplitTile permits LaneSplitTile, Wa
     /** {@return the launch of the kernel, without its grid} */
     Launch launch();
 
+    /** {@return KV heads of a group, which divide those of the problem} */
+    default int headsOfGroup() {
+        return 1;
+    }
+
     /**
      * {@return whether the kernel reads its cache through {@code Storage}, so that another way to read may be put in
      * its place}

@@ -15,6 +15,8 @@ import org.tornadoattention.tensor.DType;
  * @param dtype of tokens, and of the cache unless that is quantised
  * @param quantized whether the cache holds bytes with scales
  * @param functions whether there are functions of a user's or a bias
+ * @param headsTogether whether the KV heads of a cached token lie side by side
+ * @param pageSize tokens of a page, or all
  */
 public record SplitProblem(
         int group,
@@ -25,10 +27,12 @@ public record SplitProblem(
         int keys,
         DType dtype,
         boolean quantized,
-        boolean functions) {
+        boolean functions,
+        boolean headsTogether,
+        int pageSize) {
 
     /**
-     * Without functions.
+     * Without functions, of a cache whose heads have their tokens one behind the other.
      *
      * @param group query heads of a KV head
      * @param kvHeads key and value heads
@@ -41,7 +45,7 @@ public record SplitProblem(
      */
     public SplitProblem(
             int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean quantized) {
-        this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, false);
+        this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, false, false, keys);
     }
 
     /**
@@ -50,7 +54,18 @@ public record SplitProblem(
      * @param some whether there are some
      */
     public SplitProblem withFunctions(boolean some) {
-        return new SplitProblem(group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, some);
+        return new SplitProblem(
+                group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, some, headsTogether, pageSize);
+    }
+
+    /**
+     * {@return the same where the KV heads of a cached token lie side by side}
+     *
+     * @param tokens of a page
+     */
+    public SplitProblem withHeadsTogether(int tokens) {
+        return new SplitProblem(
+                group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, functions, true, tokens);
     }
 
     /** {@return pairs of a token and a query head, for each sequence and KV head} */

@@ -117,6 +117,16 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
                 .allMatch(place -> numbers.getOrDefault(tensor + place, 1) % elements == 0);
     }
 
+    /**
+     * Whether the heads of a key, and those of a value, lie one behind the other.
+     *
+     * @param headDim elements per head
+     * @return whether they do
+     */
+    public boolean areHeadsTogether(int headDim) {
+        return Stream.of("keyHead", "valueHead").allMatch(place -> numbers.getOrDefault(place, 0) == headDim);
+    }
+
     private static void add(Map<String, Integer> numbers, String name, Strided tensor) {
         if (tensor.stride(3) != 1) {
             throw new IllegalArgumentException(

@@ -1,5 +1,7 @@
 package org.tornadoattention.choice;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpSplitKeyAttention;
@@ -34,6 +36,19 @@ record WarpSplitKeySpec() implements DecodeSpec {
 
     /** From so many groups a multiprocessor on, nearly all have two, of which fewer bytes each are under way. */
     private static final double TWO_EACH = 1.9;
+
+    /** Warps of a group that has several KV heads. */
+    private static final int WARPS_OF_HEADS = 8;
+
+    private static final int STAGES_OF_HEADS = 3;
+
+    private static final int MOST_HEADS = 8;
+
+    /** More parts of so many heads take longer to merge than reading pages once for all of them saves. */
+    private static final int MOST_PARTS_OF_HEADS = 8;
+
+    /** Pages of fewer tokens cost more than what is merged. */
+    private static final int SMALL_PAGE = 32;
 
     /** Parts of so few tiles are over before a third stage pays for what goes before the first tile. */
     private static final int FEW_TILES = 8;
@@ -71,9 +86,14 @@ record WarpSplitKeySpec() implements DecodeSpec {
                         < GROUPS_SIDE_BY_SIDE) {
             stages--;
         }
-        WarpSplitTile tile = new WarpSplitTile(rows, warps, stages, Math.max(1, splits));
+        WarpSplitTile tile = new WarpSplitTile(rows, warps, 1, stages, Math.max(1, splits));
         if (tile.localMemoryBytes(headDim) + RESERVED > localMemory) {
             return Optional.empty();
+        }
+        Optional<LaunchedTile> together =
+                wide ? Optional.empty() : together(problem, rows, splits, localMemory, device);
+        if (together.isPresent()) {
+            return together;
         }
         if (splits > 0) {
             return Optional.of(tile);
@@ -83,6 +103,34 @@ record WarpSplitKeySpec() implements DecodeSpec {
         int chosen = Math.min(wanted, keyTiles);
         boolean two = (double) problem.groups(rows) * chosen >= TWO_EACH * device.computeUnits()
                 || Math.ceilDiv(keyTiles, chosen) <= FEW_TILES;
-        return Optional.of(new WarpSplitTile(rows, warps, two ? FEWEST_STAGES : stages, chosen));
+        return Optional.of(new WarpSplitTile(rows, warps, 1, two ? FEWEST_STAGES : stages, chosen));
+    }
+
+    /**
+     * Groups of several KV heads, where those of a token lie side by side and either there are sequences enough to fill
+     * the device without parts, or pages are so small that finding them costs more than merging parts.
+     */
+    private static Optional<LaunchedTile> together(
+            SplitProblem problem, int rows, int splits, long localMemory, ComputeDevice device) {
+        List<WarpSplitTile> tiles = new ArrayList<>();
+        for (int heads = MOST_HEADS; problem.headsTogether() && heads > 1; heads /= 2) {
+            int wanted = (int) Math.ceil(FILLED * device.computeUnits() * heads / problem.groups(rows));
+            WarpSplitTile tile =
+                    new WarpSplitTile(rows, WARPS_OF_HEADS, heads, STAGES_OF_HEADS, splits > 0 ? splits : wanted);
+            boolean possible = problem.kvHeads() % heads == 0
+                    && tile.localMemoryBytes(problem.headDim()) + RESERVED <= localMemory;
+            boolean longEnough = splits > 0
+                    ? splits >= wanted
+                    : wanted <= MOST_PARTS_OF_HEADS && wanted * FEW_TILES * tile.tileKeys() < problem.keys();
+            boolean whole = splits == 0 && wanted == 1;
+            if (possible && (whole || problem.pageSize() <= SMALL_PAGE && longEnough)) {
+                tiles.add(tile);
+            }
+        }
+        return tiles.stream()
+                .filter(tile -> tile.splits() == 1)
+                .findFirst()
+                .or(() -> tiles.stream().findFirst())
+                .map(LaunchedTile.class::cast);
     }
 }

@@ -371,7 +371,7 @@ final class InferenceTasks {
         task.with("splits", tile.splits())
                 .with("rows", tile.rows())
                 .groups(
-                        (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(),
+                        (long) shape.tiles(tile.rows()) * (shape.kvHeads() / tile.headsOfGroup()) * tile.splits(),
                         tile.groupSize(shape.headDim()));
     }
 

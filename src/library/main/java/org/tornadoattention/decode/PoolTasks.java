@@ -320,16 +320,18 @@ public final class PoolTasks {
     /** With fixed parts, a tile that depends on nothing that changes with the batch or the chunk. */
     private static LaunchedTile tile(StepShape shape, PoolInputs pool, Views views, ComputeDevice device) {
         boolean fixed = pool.fixedSplit() > 0;
-        SplitProblem problem = new SplitProblem(
-                shape.group(),
-                shape.kvHeads(),
-                shape.headDim(),
-                fixed ? FIXED_QUERIES : shape.seqQ(),
-                fixed ? 1 : shape.sequences(),
-                capacity(shape),
-                pool.keyType(),
-                pool.type().isQuantized(),
-                !shape.functions().isEmpty());
+        SplitProblem apart = new SplitProblem(
+                        shape.group(),
+                        shape.kvHeads(),
+                        shape.headDim(),
+                        fixed ? FIXED_QUERIES : shape.seqQ(),
+                        fixed ? 1 : shape.sequences(),
+                        capacity(shape),
+                        pool.keyType(),
+                        pool.type().isQuantized())
+                .withFunctions(!shape.functions().isEmpty());
+        SplitProblem problem =
+                views.areHeadsTogether(shape.headDim()) ? apart.withHeadsTogether(shape.pageSize()) : apart;
         boolean copied = views.isMultiple("key", COPIED_AT_ONCE) && views.isMultiple("value", COPIED_AT_ONCE);
         // Warp groups take no more than a prefix.
         Optional<DecodeKernel> wanted = pool.wanted()

@@ -31,10 +31,15 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * there are fewer; each warp has its own keys of a tile and a softmax of its own, so warps wait for each other only
  * where a place is reused, and meet once, at the end.
  *
+ * <p><b>KV heads of a group.</b> Where the heads of a token lie side by side, groups of one head each would read their
+ * part of it at different times. So a group may take several, each with warps of its own: it reads the tokens of a tile
+ * in one go.
+ *
  * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the form for {@code IntArray}s two
  * BF16 to an int. Queries are divided by the scale again and rounded as keys are.
  *
- * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code 32 * warps} work-items.
+ * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads / headsOfGroup * splits} groups of {@code 32 * warps}
+ * work-items.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}.
  *
@@ -75,6 +80,7 @@ public final class WarpSplitKeyAttention {
      * @param seqQ query tokens of each sequence, 0 if they differ
      * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
      * @param rows of a tile: pairs of a token and a query head, up to 32
+     * @param headsOfGroup KV heads of a work-group, a power of two that divides them and the warps
      * @param stages tiles in local memory, 2 or more
      * @param features {@code SINKS} of {@link Features}, or not
      */
@@ -103,6 +109,7 @@ public final class WarpSplitKeyAttention {
             int splits,
             int rows,
             int warps,
+            int headsOfGroup,
             int stages,
             int features) {
         int items = 32 * warps;
@@ -111,8 +118,9 @@ public final class WarpSplitKeyAttention {
         int paddedDim = (headDim + 15) / 16 * 16;
         int rowTiles = (rows + 15) / 16;
         int rowBlocks = (rows + 7) / 8;
-        int tileKeys = WARP_KEYS * warps;
-        int tileBytes = (headDim + 63) / 64 * tileKeys * 128;
+        int tileRows = WARP_KEYS * warps;
+        int tileKeys = tileRows / headsOfGroup;
+        int tileBytes = (headDim + 63) / 64 * tileRows * 128;
 
         int[] keyTiles = context.allocateIntLocalArray(stages * ((headDim + 63) / 64) * warps * 512);
         int[] valueTiles = context.allocateIntLocalArray(stages * ((headDim + 63) / 64) * warps * 512);
@@ -124,8 +132,9 @@ public final class WarpSplitKeyAttention {
         int lane = item % 32;
         int warp = item / 32;
         int split = context.groupIdx % splits;
-        int kvHead = context.groupIdx / splits % kvHeads;
-        int tile = context.groupIdx / splits / kvHeads;
+        int firstHead = context.groupIdx / splits % (kvHeads / headsOfGroup) * headsOfGroup;
+        int kvHead = firstHead + warp % headsOfGroup;
+        int tile = context.groupIdx / splits / (kvHeads / headsOfGroup);
         int sequence = 0;
         int queryStart = 0;
         int queries = 0;
@@ -253,12 +262,12 @@ public final class WarpSplitKeyAttention {
                 // spotless:off: calls in rows
                 if (KeySplit.arePlacesRead()) {
                     copyTiles(
-                            keyTiles, valueTiles, place, key, value, blockTable, table, firstPage, j0, to, kvHead,
-                            kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
+                            keyTiles, valueTiles, place, key, value, blockTable, table, firstPage, j0, to, firstHead,
+                            headsOfGroup, kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
                 } else {
                     copyTiles(
-                            keyTiles, valueTiles, place, key, value, sequences, table, firstPage, j0, to, kvHead,
-                            kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
+                            keyTiles, valueTiles, place, key, value, sequences, table, firstPage, j0, to, firstHead,
+                            headsOfGroup, kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
                 }
                 // spotless:on
             }
@@ -269,8 +278,9 @@ public final class WarpSplitKeyAttention {
                 // spotless:off: a call in rows
                 attend(
                         type, keyTiles, valueTiles, place, q, s, p, o, m, l, correction, b, numbers, lane, warp,
-                        rowTiles, rowBlocks, tileKeys, paddedDim, from + t * tileKeys, to, firstRow + lane / 4, kvHead,
-                        group, offset, everyLeft, everyRight, windowLeft, windowRight, alibi, scale, softcap);
+                        rowTiles, rowBlocks, tileRows, headsOfGroup, paddedDim, from + t * tileKeys, to,
+                        firstRow + lane / 4, kvHead, group, offset, everyLeft, everyRight, windowLeft, windowRight,
+                        alibi, scale, softcap);
                 // spotless:on
             }
         }
@@ -289,27 +299,19 @@ public final class WarpSplitKeyAttention {
         // spotless:off: a call in rows
         meet(
                 context, warpMax, warpSum, m, l, correction, partials, numbers, logSumExps, allParts, part, split, item,
-                lane, warp, row, rows, rowsHere, rowBlocks, warps, firstRow, queryStart, queries, kvHead, group, heads,
-                features);
+                lane, warp, row, rows, rowsHere, rowBlocks, warps, headsOfGroup, firstRow, queryStart, queries, kvHead,
+                group, heads, features);
         // spotless:on
         WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
 
-        // Each warp lays 16 rows of its O where keys were, and all add them up.
+        // Each warp lays 16 rows of its O where keys were, and all of a KV head add them up.
+        int itemOfHead = itemOfHead(item, headsOfGroup);
         for (int r = 0; r < rowTiles; r++) {
-            int at = (warp * 16 + row) * paddedDim + column;
-            for (int n = 0; n < paddedDim / 8; n++) {
-                int x = (r * paddedDim / 8 + n) * 4;
-                keyTiles[at + 8 * n] = Warp.bits(o[x]);
-                keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
-                if (16 * r + 8 < rows) {
-                    keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
-                    keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
-                }
-            }
+            lay(keyTiles, (warp * 16 + row) * paddedDim + column, o, r, rows, paddedDim);
             context.localBarrier();
-            for (int x = item; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items) {
+            for (int x = itemOfHead; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items / headsOfGroup) {
                 float sum = 0f;
-                for (int other = 0; other < warps; other++) {
+                for (int other = warp % headsOfGroup; other < warps; other += headsOfGroup) {
                     sum += Warp.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
                 }
                 int mine = firstRow + 16 * r + x / headDim;
@@ -351,7 +353,8 @@ public final class WarpSplitKeyAttention {
             // spotless:off: a call in rows
             mergeParts(
                     context, keyTiles, partials, output, logSumExp, arrivals, sequences, step, item, lane, warp, items,
-                    sequence, queryStart, firstRow, rowsHere, kvHead, group, heads, headDim, seqQ, splits, logSumExps);
+                    headsOfGroup, sequence, queryStart, firstRow, rowsHere, kvHead, group, heads, headDim, seqQ, splits,
+                    logSumExps);
             // spotless:on
         }
     }
@@ -418,8 +421,8 @@ public final class WarpSplitKeyAttention {
     private static void attend(
             int type, int[] keyTiles, int[] valueTiles, int place, int[] q, float[] s, int[] p, float[] o, float[] m,
             float[] l, float[] correction, int[] b, FloatArray numbers, int lane, int warp, int rowTiles, int rowBlocks,
-            int tileKeys, int paddedDim, int j0, int to, int row, int kvHead, int group, int offset, int everyLeft,
-            int everyRight, int windowLeft, int windowRight, int alibi, float scale, float softcap) {
+            int tileRows, int headsOfGroup, int paddedDim, int j0, int to, int row, int kvHead, int group, int offset,
+            int everyLeft, int everyRight, int windowLeft, int windowRight, int alibi, float scale, float softcap) {
         int column = lane % 4 * 2;
         int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
         int rowOfV = warp * WARP_KEYS + lane % 16;
@@ -428,7 +431,7 @@ public final class WarpSplitKeyAttention {
             s[x] = 0f;
         }
         for (int x = 0; x < paddedDim / 16; x++) {
-            Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
+            Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileRows, rowOfK, 2 * x + lane / 8 % 2));
             for (int r = 0; r < rowTiles; r++) {
                 Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
                 Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
@@ -436,7 +439,7 @@ public final class WarpSplitKeyAttention {
         }
 
         // P = 2^(S - m), l, O = correction * O
-        int j = j0 + warp * WARP_KEYS + column;
+        int j = j0 + warp / headsOfGroup * WARP_KEYS + column;
         score(s, rowBlocks, scale, softcap, alibi, numbers, row, j, kvHead, group, offset);
         if (TornadoMath.max(everyLeft - j + column, j - column + WARP_KEYS - 1 - everyRight) > 0) {
             mask(s, rowBlocks, row, j, to, group, offset, windowLeft, windowRight);
@@ -448,7 +451,7 @@ public final class WarpSplitKeyAttention {
         // O = O + P V_j
         for (int x = 0; x < paddedDim / 16; x++) {
             Warp.loadMatricesTransposed(
-                    b, 0, valueTiles, place + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
+                    b, 0, valueTiles, place + WarpTiles.chunk(tileRows, rowOfV, 2 * x + lane / 16));
             for (int r = 0; r < rowTiles; r++) {
                 Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
                 Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
@@ -457,15 +460,15 @@ public final class WarpSplitKeyAttention {
     }
 
     /**
-     * The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp and L = ln 2 * m + ln l, to which the first part
+     * The warps of a KV head meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp and L = ln 2 * m + ln l, to which the first part
      * adds the sink; correction = 2^(m_warp - m) / l.
      */
     @Phase
     private static void meet(
             KernelContext context, float[] warpMax, float[] warpSum, float[] m, float[] l, float[] correction,
             FloatArray partials, FloatArray numbers, int logSumExps, int allParts, int part, int split, int item,
-            int lane, int warp, int row, int rows, int rowsHere, int rowBlocks, int warps, int firstRow, int queryStart,
-            int queries, int kvHead, int group, int heads, int features) {
+            int lane, int warp, int row, int rows, int rowsHere, int rowBlocks, int warps, int headsOfGroup,
+            int firstRow, int queryStart, int queries, int kvHead, int group, int heads, int features) {
         for (int r = 0; r < rowBlocks; r++) {
             float sum = l[r] + Warp.shuffleXor(l[r], 1);
             sum += Warp.shuffleXor(sum, 2);
@@ -480,11 +483,11 @@ public final class WarpSplitKeyAttention {
         for (int r = 0; r < rowBlocks; r++) {
             int local = TornadoMath.min(row + 8 * r, rows - 1);
             float top = Score.NO_SCORE;
-            for (int other = 0; other < warps; other++) {
+            for (int other = warp % headsOfGroup; other < warps; other += headsOfGroup) {
                 top = TornadoMath.max(top, warpMax[local * warps + other]);
             }
             float sum = 0f;
-            for (int other = 0; other < warps; other++) {
+            for (int other = warp % headsOfGroup; other < warps; other += headsOfGroup) {
                 sum += Warp.exp2(warpMax[local * warps + other] - top) * warpSum[local * warps + other];
             }
             correction[r] = sum == 0f ? 0f : Warp.exp2(m[r] - top) / sum;
@@ -500,12 +503,26 @@ public final class WarpSplitKeyAttention {
                     lse = highest + TornadoMath.log(total);
                 }
             }
-            if (item % 4 == 0 && item < 32) {
+            if (item % 4 == 0 && item < 32 * headsOfGroup) {
                 if (row + 8 * r < rowsHere) {
                     int mine = firstRow + row + 8 * r;
                     int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
                     partials.set(logSumExps + of * allParts + part, lse);
                 }
+            }
+        }
+    }
+
+    /** Lays rows 16 r and on of O where keys were. */
+    @Phase
+    private static void lay(int[] keyTiles, int at, float[] o, int r, int rows, int paddedDim) {
+        for (int n = 0; n < paddedDim / 8; n++) {
+            int x = (r * paddedDim / 8 + n) * 4;
+            keyTiles[at + 8 * n] = Warp.bits(o[x]);
+            keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
+            if (16 * r + 8 < rows) {
+                keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
+                keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
             }
         }
     }
@@ -589,13 +606,18 @@ public final class WarpSplitKeyAttention {
         }
     }
 
+    /** A work-item among those whose warps have the same KV head. */
+    private static int itemOfHead(int item, int headsOfGroup) {
+        return headsOfGroup == 1 ? item : item / 32 / headsOfGroup * 32 + item % 32;
+    }
+
     /** The last group of the tile's parts merges them. */
     @Phase
     private static void mergeParts(
             KernelContext context, int[] keyTiles, FloatArray partials, FloatArray output, FloatArray logSumExp,
-            IntArray arrivals, IntArray sequences, IntArray step, int item, int lane, int warp, int items, int sequence,
-            int queryStart, int firstRow, int rowsHere, int kvHead, int group, int heads, int headDim, int seqQ,
-            int splits, int logSumExps) {
+            IntArray arrivals, IntArray sequences, IntArray step, int item, int lane, int warp, int items,
+            int headsOfGroup, int sequence, int queryStart, int firstRow, int rowsHere, int kvHead, int group, int heads,
+            int headDim, int seqQ, int splits, int logSumExps) {
         if (warp == 0) {
             int before = Turn.arrive(arrivals, context.groupIdx / splits, splits - 1);
             if (lane == 0) {
@@ -608,8 +630,9 @@ public final class WarpSplitKeyAttention {
         if (before + 1 >= splits) {
             // A number that no compiler knows, so that it writes the loops over parts once.
             int count = before + 1;
+            int itemOfHead = itemOfHead(item, headsOfGroup);
             int columns = headDim / 4;
-            for (int x = item; x < rowsHere * columns; x += items) {
+            for (int x = itemOfHead; x < rowsHere * columns; x += items / headsOfGroup) {
                 int mine = firstRow + x / columns;
                 int head = kvHead * group + mine % group;
                 int of = (queryStart + mine / group) * heads + head;
@@ -697,6 +720,7 @@ public final class WarpSplitKeyAttention {
 
     /**
      * Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros.
+     * Rows are pairs of a key and a head here, the heads of a key one behind the other as they may lie in the cache.
      */
     private static void copyTiles(
             int[] keyTiles,
@@ -709,7 +733,8 @@ public final class WarpSplitKeyAttention {
             int firstPage,
             int j0,
             int to,
-            int kvHead,
+            int firstHead,
+            int headsOfGroup,
             int kvHeads,
             int headDim,
             int pageSize,
@@ -719,10 +744,11 @@ public final class WarpSplitKeyAttention {
             int warps) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
         int items = 32 * warps;
-        if (pagesPerSequence <= 1 && items % chunks == 0) {
+        if (pagesPerSequence <= 1 && items % (chunks * headsOfGroup) == 0) {
             // Chunks of a lane lie evenly apart, so that their places are constants beside the first.
-            int apart = items / chunks;
-            int row = item / chunks;
+            int apart = items / chunks / headsOfGroup;
+            int row = item / chunks / headsOfGroup;
+            int kvHead = firstHead + item / chunks % headsOfGroup;
             int c = item % chunks;
             int stride = pagesPerSequence == 0 ? kvHeads * headDim : headDim;
             int element = headDim
@@ -738,53 +764,76 @@ public final class WarpSplitKeyAttention {
                 valueElement = Layout.value(firstPage, kvHead, j0 + row) + 8 * c;
                 valueStride = Layout.valueRow();
             }
+            int first = rowOfTile(row, kvHead - firstHead, headsOfGroup);
             for (int i = 0; i < chunks / 2; i++) {
                 int bytes = j0 + row + i * apart <= to ? all : 0;
                 if (Layout.isStrided()) {
                     bytes = j0 + row + i * apart < least ? 0 : bytes;
                 }
-                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row + i * apart, c);
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, first + rowOfTile(i * apart, 0, headsOfGroup), c);
                 WarpTiles.copyChunk(keyTiles, place, key, element + i * apart * stride, bytes);
                 WarpTiles.copyChunk(valueTiles, place, value, valueElement + i * apart * valueStride, bytes);
             }
         } else if (Layout.isStrided() && pageSize % WARP_KEYS + 32 % chunks == 0) {
-            // Each warp copies 16 keys that follow one another in a page.
+            // Each warp copies keys that follow one another in a page, 16 of one head or fewer of several.
             int inWarp = item % 32 / chunks;
             int c = item % chunks;
-            int first = item / 32 * WARP_KEYS;
+            int first = item / 32 / headsOfGroup * WARP_KEYS;
             int j = TornadoMath.min(j0 + first, to);
             int page = sequences.get(table + j / pageSize);
-            int element = Layout.key(page, kvHead, j % pageSize / WARP_KEYS * WARP_KEYS + inWarp) + 8 * c;
-            int valueElement = Layout.value(page, kvHead, j % pageSize / WARP_KEYS * WARP_KEYS + inWarp) + 8 * c;
+            int inTile = item / 32 % headsOfGroup * (WARP_KEYS / headsOfGroup) + inWarp / headsOfGroup;
+            int inPage = j % pageSize / WARP_KEYS * WARP_KEYS + inTile;
+            int kvHead = firstHead + inWarp % headsOfGroup;
+            int element = Layout.key(page, kvHead, inPage) + 8 * c;
+            int valueElement = Layout.value(page, kvHead, inPage) + 8 * c;
+            int firstRow = rowOfTile(first + inTile, inWarp % headsOfGroup, headsOfGroup);
             int all = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
             for (int i = 0; i < chunks / 2; i++) {
-                int on = i * (32 / chunks);
-                int bytes = j0 + first + inWarp + on <= to ? all : 0;
-                bytes = j0 + first + inWarp + on < least ? 0 : bytes;
-                int place = at + WarpTiles.chunk(WARP_KEYS * warps, first + inWarp + on, c);
-                WarpTiles.copyChunk(keyTiles, place, key, element + on * Layout.keyRow(), bytes);
-                WarpTiles.copyChunk(valueTiles, place, value, valueElement + on * Layout.valueRow(), bytes);
+                // No carry from keys to heads: both numbers of rows are powers of two.
+                int on = i * (32 / chunks) / headsOfGroup;
+                int head = i * (32 / chunks) % headsOfGroup;
+                int bytes = j0 + first + inTile + on <= to ? all : 0;
+                bytes = j0 + first + inTile + on < least ? 0 : bytes;
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, firstRow + rowOfTile(on, head, headsOfGroup), c);
+                WarpTiles.copyChunk(
+                        keyTiles, place, key, element + on * Layout.keyRow() + head * Layout.keyHead(), bytes);
+                WarpTiles.copyChunk(
+                        valueTiles,
+                        place,
+                        value,
+                        valueElement + on * Layout.valueRow() + head * Layout.valueHead(),
+                        bytes);
             }
         } else {
             // All reads of the page table are under way before the first is used.
             int[] rowsOfKeys = new int[(headDim + 15) / 16];
             for (int i = 0; i < chunks / 2; i++) {
-                int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
-                rowsOfKeys[i] =
-                        KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                int pair = (i * items + item) / chunks;
+                int j = TornadoMath.min(j0 + pair / headsOfGroup, to);
+                rowsOfKeys[i] = KeySplit.keyRow(
+                        sequences,
+                        table,
+                        firstPage,
+                        j,
+                        firstHead + pair % headsOfGroup,
+                        kvHeads,
+                        pageSize,
+                        pagesPerSequence);
                 if (Layout.isStrided()) {
                     rowsOfKeys[i] = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
                 }
             }
             for (int i = 0; i < chunks / 2; i++) {
-                int row = (i * items + item) / chunks;
+                int pair = (i * items + item) / chunks;
+                int row = pair / headsOfGroup;
+                int head = pair % headsOfGroup;
                 int c = (i * items + item) % chunks;
                 int bytes = 8 * c < headDim ? 16 : 0;
                 bytes = j0 + row <= to ? bytes : 0;
                 if (Layout.isStrided()) {
                     bytes = j0 + row < least ? 0 : bytes;
                 }
-                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, rowOfTile(row, head, headsOfGroup), c);
                 int element = rowsOfKeys[i] * headDim;
                 int valueElement = element;
                 if (Layout.isStrided()) {
@@ -792,13 +841,18 @@ public final class WarpSplitKeyAttention {
                     if (pagesPerSequence > 1) {
                         inPage = inPage % pageSize;
                     }
-                    element = Layout.key(rowsOfKeys[i], kvHead, inPage);
-                    valueElement = Layout.value(rowsOfKeys[i], kvHead, inPage);
+                    element = Layout.key(rowsOfKeys[i], firstHead + head, inPage);
+                    valueElement = Layout.value(rowsOfKeys[i], firstHead + head, inPage);
                 }
                 WarpTiles.copyChunk(keyTiles, place, key, element + 8 * c, bytes);
                 WarpTiles.copyChunk(valueTiles, place, value, valueElement + 8 * c, bytes);
             }
         }
+    }
+
+    /** Where a key of a head lies in a tile: the 16 keys of a warp are one behind the other. */
+    private static int rowOfTile(int key, int head, int headsOfGroup) {
+        return headsOfGroup == 1 ? key : (key / WARP_KEYS * headsOfGroup + head) * WARP_KEYS + key % WARP_KEYS;
     }
 
     /** S = log2(e) * (softcap(scale * S) - slope * |distance|), for this lane's rows, keys j and on. */

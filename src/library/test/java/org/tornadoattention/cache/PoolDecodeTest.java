@@ -16,6 +16,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -28,9 +29,31 @@ class PoolDecodeTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
+    /** Parts that fill any device with groups of eight heads of two sequences, most of which have no keys. */
+    private static final int MANY_PARTS = 96;
+
     @BeforeEach
     void requireTensorCores() {
         assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP));
+    }
+
+    /** So many sequences fill any device without parts, whose groups then have several heads over one page each. */
+    @ParameterizedTest
+    @CsvSource({"F16, 128", "BF16, 64"})
+    void aGroupHasSeveralHeadsWhereThereAreSequencesEnough(DType dtype, int headDim) {
+        int batch = 40;
+        try (PoolCase pool = PoolCase.decodedWithHeads(
+                8, 8, dtype, dtype, dtype, batch, 1, headDim, 48, 1, CAUSAL.withWindow(30, 0), given -> given)) {
+            WarpSplitTile tile = (WarpSplitTile) pool.tile;
+            assertThat(tile.headsOfGroup()).isGreaterThan(1);
+            assertThat(tile.splits()).isEqualTo(1);
+            for (int b = 0; b < batch; b++) {
+                pool.positions.set(b, b);
+                pool.write(b, b, Math.max(0, b - 30), b + 1);
+            }
+            pool.execute();
+            pool.assertAccurate();
+        }
     }
 
     private static PoolCase decode(
@@ -54,14 +77,60 @@ class PoolDecodeTest {
     void stepsOfOneGraph(
             DType query, DType cache, DType out, int seqQ, int headDim, int pageSize, int pages, int splits) {
         try (PoolCase pool = decode(query, cache, out, seqQ, headDim, pageSize, pages, splits)) {
-            assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_SPLIT_KEY);
-            pool.deal(pageSize, 0, pages > 1 ? 1 : 0);
-            int[] lengths = {170, 3};
-            pool.write(0, 1, 0, 170);
-            pool.write(1, 1, 0, 3);
-            for (int step = 0; step < 3; step++) {
-                pool.chunk(step, lengths, new int[] {seqQ, step == 1 ? 0 : Math.max(1, seqQ - step)});
-            }
+            threeSteps(pool);
+        }
+    }
+
+    private static void threeSteps(PoolCase pool) {
+        assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_SPLIT_KEY);
+        pool.deal(pool.pageSize, 0, pool.pagesPerSequence > 1 ? 1 : 0);
+        int[] lengths = {170, 3};
+        pool.write(0, 1, 0, 170);
+        pool.write(1, 1, 0, 3);
+        for (int step = 0; step < 3; step++) {
+            pool.chunk(step, lengths, new int[] {pool.seqQ, step == 1 ? 0 : Math.max(1, pool.seqQ - step)});
+        }
+    }
+
+    /** As many heads as divide those of the cache have one group, where pages are small. */
+    @ParameterizedTest
+    @CsvSource({
+        // heads of a group; query heads, KV heads, of queries, keys and output; queries, head dimension, pages
+        "8, 16, 8, F16, F16, F16, 1, 128, 16, 13",
+        "8, 8, 8, BF16, BF16, F32, 4, 64, 16, 13",
+        "8, 16, 8, F16, BF16, F16, 1, 16, 32, 7",
+        "4, 8, 4, F32, F16, F16, 2, 40, 7, 29",
+        "4, 12, 4, F16, F16, F32, 9, 128, 16, 13",
+        "2, 6, 6, F16, F16, BF16, 9, 32, 24, 9",
+        "2, 4, 2, BF16, F16, BF16, 1, 128, 32, 7",
+        "1, 3, 3, F16, F16, F16, 1, 64, 16, 13"
+    })
+    void aGroupMayHaveSeveralHeads(
+            int headsOfGroup,
+            int heads,
+            int kvHeads,
+            DType query,
+            DType cache,
+            DType out,
+            int seqQ,
+            int headDim,
+            int pageSize,
+            int pages) {
+        try (PoolCase pool = PoolCase.decodedWithHeads(
+                heads,
+                kvHeads,
+                query,
+                cache,
+                out,
+                2,
+                seqQ,
+                headDim,
+                pageSize,
+                pages,
+                CAUSAL,
+                given -> given.withSplits(MANY_PARTS))) {
+            assertThat(((WarpSplitTile) pool.tile).headsOfGroup()).isEqualTo(headsOfGroup);
+            threeSteps(pool);
         }
     }
 
@@ -81,19 +150,43 @@ class PoolDecodeTest {
         for (int fixedSplit : new int[] {0, 64}) {
             try (PoolCase pool = PoolCase.decoded(
                     DType.F16, DType.F16, DType.F16, 2, 3, 16, pageSize, 220 / pageSize, fixedSplit, options, p -> p)) {
-                pool.deal(3);
-                for (int b = 0; b < 2; b++) {
-                    int position = 171 - 160 * b;
-                    pool.positions.set(b, position);
-                    pool.rows.set(b, 3 - b);
-                    int seen = options.mask().left() < 0
-                            ? position
-                            : options.mask().left();
-                    pool.write(b, b, Math.max(0, position - seen), position + 3 - b);
-                }
-                pool.execute();
-                pool.assertAccurate();
+                attendFromPositions(pool, options);
             }
+        }
+    }
+
+    private static void attendFromPositions(PoolCase pool, AttentionOptions options) {
+        pool.deal(3);
+        for (int b = 0; b < 2; b++) {
+            int position = 171 - 160 * b;
+            pool.positions.set(b, position);
+            pool.rows.set(b, 3 - b);
+            int seen = options.mask().left() < 0 ? position : options.mask().left();
+            pool.write(b, b, Math.max(0, position - seen), position + 3 - b);
+        }
+        pool.execute();
+        pool.assertAccurate();
+    }
+
+    @ParameterizedTest
+    @MethodSource("options")
+    void masksAndTermsAreThoseOfEachHeadOfAGroup(AttentionOptions options, int pageSize) {
+        int small = Math.min(pageSize, 16);
+        try (PoolCase pool = PoolCase.decodedWithHeads(
+                4,
+                4,
+                DType.F16,
+                DType.F16,
+                DType.F16,
+                2,
+                3,
+                16,
+                small,
+                220 / small,
+                options,
+                given -> given.withSplits(MANY_PARTS))) {
+            assertThat(((WarpSplitTile) pool.tile).headsOfGroup()).isEqualTo(4);
+            attendFromPositions(pool, options);
         }
     }
 

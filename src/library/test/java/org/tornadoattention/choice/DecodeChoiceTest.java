@@ -141,6 +141,41 @@ class DecodeChoiceTest {
     })
     void splitsFillTheDevice(int sequences, int keys, int splits, int stages) {
         assertThat(choose(decode(sequences, keys, 128, DType.F16, false), hopper()))
-                .isEqualTo(new WarpSplitTile(4, 4, stages, splits));
+                .isEqualTo(new WarpSplitTile(4, 4, 1, stages, splits));
+    }
+
+    /**
+     * Groups of several heads where those of a token lie side by side: as few as fill the device without parts, more
+     * where pages are small, and as many as a caller's parts allow there.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        // sequences, KV heads, keys, tokens of a page, asked parts; heads, parts
+        "32, 8, 4096, 4096, 0, 2, 1",
+        "32, 8, 4096, 16, 0, 2, 1",
+        "64, 8, 4096, 4096, 0, 4, 1",
+        "128, 8, 512, 512, 0, 8, 1",
+        "32, 7, 4096, 4096, 0, 1, 1",
+        "8, 8, 16384, 16384, 0, 1, 2",
+        "8, 8, 16384, 64, 0, 1, 2",
+        "8, 8, 16384, 16, 0, 4, 8",
+        "8, 8, 1024, 16, 0, 1, 2",
+        "8, 2, 16384, 16, 0, 1, 8",
+        "8, 8, 4096, 16, 16, 8, 16",
+        "8, 8, 4096, 16, 15, 4, 15",
+        "8, 8, 4096, 16, 2, 1, 2",
+        "8, 8, 4096, 4096, 16, 1, 16",
+        "32, 8, 4096, 4096, 1, 1, 1"
+    })
+    void headsThatLieSideBySideShareAGroup(
+            int sequences, int kvHeads, int keys, int pageSize, int asked, int heads, int parts) {
+        SplitProblem problem = new SplitProblem(4, kvHeads, 128, 1, sequences, keys, DType.F16, false);
+        WarpSplitTile apart = (WarpSplitTile) DecodeChoice.choose(problem, Optional.empty(), asked, hopper());
+        assertThat(apart.headsOfGroup()).isEqualTo(1);
+        WarpSplitTile tile = (WarpSplitTile)
+                DecodeChoice.choose(problem.withHeadsTogether(pageSize), Optional.empty(), asked, hopper());
+        assertThat(tile).isEqualTo(heads == 1 ? apart : new WarpSplitTile(4, 8, heads, 3, parts));
+        assertThat(tile.splits()).isEqualTo(parts);
+        assertThat(tile.toString().contains(heads + " heads")).isEqualTo(heads > 1);
     }
 }
