@@ -170,20 +170,23 @@ final class FunctionClass {
     private void score(ClassBuilder builder) {
         builder.withMethodBody(SCORE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
             if (form.mask().isPresent()) {
-                Label visible = code.newLabel();
-                code.fload(0);
-                loadPair(code);
-                code.iload(POSITION);
-                loadArrays(code);
-                code.invokestatic(NAME, SEES, withArrays(ofPair(ConstantDescs.CD_int)))
-                        .ifne(visible)
-                        .loadConstant(Score.NO_SCORE)
-                        .freturn()
-                        .labelBinding(visible);
+                whereSeen(code, () -> code.loadConstant(Score.NO_SCORE).freturn());
             }
             changed(code);
             code.freturn();
         });
+    }
+
+    /** Goes on where the key is seen, and does something else where it is hidden. */
+    private void whereSeen(CodeBuilder code, Runnable otherwise) {
+        Label visible = code.newLabel();
+        code.fload(0);
+        loadPair(code);
+        code.iload(POSITION);
+        loadArrays(code);
+        code.invokestatic(NAME, SEES, withArrays(ofPair(ConstantDescs.CD_int))).ifne(visible);
+        otherwise.run();
+        code.labelBinding(visible);
     }
 
     private void ofSeen(ClassBuilder builder) {
@@ -417,6 +420,10 @@ final class FunctionClass {
         }
         found.ifPresent(this::tangent);
         builder.withMethodBody(SLOPE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            if (form.mask().isPresent() && form.score().isPresent()) {
+                // Of a hidden key the function is not asked here either.
+                whereSeen(code, () -> code.fconst_0().freturn());
+            }
             addBias(code);
             if (form.derivative().isPresent()) {
                 ofScore(

@@ -401,16 +401,23 @@ public final class SplitKeyAttention {
                 int head = kvHead * group + row % group;
                 s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
             }
-            // In a cache, queries and keys count from the sequence's beginning; padding, and rows and keys past the
-            // end,
-            // are not asked for.
-            int i = TornadoMath.min(row / group, queries - 1);
-            int standing = i + offset - padding;
-            if (pagesPerSequence > 0) {
-                i = TornadoMath.max(0, standing);
+            if (Functions.arePresent()) {
+                // In a cache, queries and keys count from the sequence's beginning; padding, rows and keys past the
+                // end, and keys outside the window are not asked for.
+                int i = TornadoMath.min(row / group, queries - 1);
+                int stands = i + offset;
+                if (pagesPerSequence > 0) {
+                    i = TornadoMath.max(0, stands - padding);
+                }
+                int lastAsked = windowRight < 0 ? to : TornadoMath.min(to, stands + windowRight);
+                int firstAsked = windowLeft < 0 ? j : stands - windowLeft;
+                if (j <= lastAsked) {
+                    if (j >= firstAsked) {
+                        s = Functions.score(
+                                s, sequence, kvHead * group + row % group, i, j - padding, stands - padding);
+                    }
+                }
             }
-            s = Functions.score(
-                    s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, standing);
             // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
             int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
             int first = windowLeft < 0 ? j : position - windowLeft;

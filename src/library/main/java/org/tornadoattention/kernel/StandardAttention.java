@@ -36,7 +36,7 @@ public final class StandardAttention {
 
     private StandardAttention() {}
 
-    /** {@code S = softcap(scale · Q Kᵀ) - ALiBi}, unmasked. */
+    /** {@code S = softcap(scale · Q Kᵀ) - ALiBi}, unmasked, and what a function makes of it inside the window. */
     public static void scores(
             FloatArray query,
             FloatArray key,
@@ -48,6 +48,8 @@ public final class StandardAttention {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int windowLeft,
+            @Constant int windowRight,
             float scale,
             float softcap,
             int features) {
@@ -67,7 +69,14 @@ public final class StandardAttention {
             float slope = HeadTerms.slope(headTerms, head, features);
             int position = row % seqQ + length - seqQ;
             s = Score.of(s, softcap, slope, position - j, features);
-            s = Functions.score(s, batch, head, row % seqQ, j, position);
+            if (Functions.arePresent()) {
+                // What the window hides is not asked for.
+                if (j >= Window.firstKey(position, windowLeft)) {
+                    if (j <= Window.lastKey(position, length, windowRight)) {
+                        s = Functions.score(s, batch, head, row % seqQ, j, position);
+                    }
+                }
+            }
             scores.set(element, s);
         }
     }

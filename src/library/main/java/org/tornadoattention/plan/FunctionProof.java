@@ -6,6 +6,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
@@ -82,15 +84,19 @@ public final class FunctionProof implements AutoCloseable {
                     .with("pairs", pairs.places)
                     .withFunctions(form, captured);
             compare(pairs, "scores", "score", arguments, captured, pair -> expected(options, pairs, pair));
-            if (derivative) {
+            Pairs seen = pairs.where(pair -> isSeen(options, pairs, pair));
+            if (derivative && seen.count > 0) {
                 ScoreFunction slope = ScoreSlope.of(options.score().get());
                 compare(
-                        pairs,
+                        seen,
                         "slopes",
                         "derivative of the score",
-                        arguments,
+                        Arguments.none()
+                                .with("scores", seen.scores)
+                                .with("pairs", seen.places)
+                                .withFunctions(form, captured),
                         captured,
-                        pair -> pairs.apply(slope, biased(options, pairs, pair), pair));
+                        pair -> seen.apply(slope, biased(options, seen, pair), pair));
             }
         }
         proven.add(new Proven(form, backward));
@@ -149,8 +155,8 @@ public final class FunctionProof implements AutoCloseable {
                         pairs.place(pair, 3));
     }
 
-    private static float expected(AttentionOptions options, Pairs pairs, int pair) {
-        boolean seen = options.mask().condition().isEmpty()
+    private static boolean isSeen(AttentionOptions options, Pairs pairs, int pair) {
+        return options.mask().condition().isEmpty()
                 || options.mask()
                         .condition()
                         .get()
@@ -160,7 +166,10 @@ public final class FunctionProof implements AutoCloseable {
                                 pairs.place(pair, 2),
                                 pairs.place(pair, 3),
                                 pairs.place(pair, 4));
-        if (!seen) {
+    }
+
+    private static float expected(AttentionOptions options, Pairs pairs, int pair) {
+        if (!isSeen(options, pairs, pair)) {
             return Score.NO_SCORE;
         }
         float biased = biased(options, pairs, pair);
@@ -267,6 +276,19 @@ public final class FunctionProof implements AutoCloseable {
                 pairs.scores.set(pair, (float) random.nextGaussian(0, 3));
                 for (int field = 0; field < FunctionProbe.FIELDS; field++) {
                     pairs.places.set(pair * FunctionProbe.FIELDS + field, found[pair][field]);
+                }
+            }
+            return pairs;
+        }
+
+        /** Those of them that a condition holds for. */
+        Pairs where(IntPredicate condition) {
+            int[] chosen = IntStream.range(0, count).filter(condition).toArray();
+            Pairs pairs = new Pairs(chosen.length);
+            for (int pair = 0; pair < chosen.length; pair++) {
+                pairs.scores.set(pair, scores.get(chosen[pair]));
+                for (int field = 0; field < FunctionProbe.FIELDS; field++) {
+                    pairs.places.set(pair * FunctionProbe.FIELDS + field, place(chosen[pair], field));
                 }
             }
             return pairs;
