@@ -42,7 +42,7 @@ class DecodeTimes {
     private static final double LARGEST_ERROR = 2e-3;
 
     static void main(String... arguments) {
-        Example.run(DecodeTimes.class, "[BATCHxKEYS …]", arguments, DecodeTimes::measure);
+        Example.run(DecodeTimes.class, "[BATCHxKEYS...]", arguments, DecodeTimes::measure);
     }
 
     private static void measure(String[] arguments) throws TornadoExecutionPlanException {

@@ -40,7 +40,7 @@ class HostTimes {
     private static final double LARGEST_ERROR = 2e-3;
 
     static void main(String... arguments) {
-        Example.run(HostTimes.class, "[BATCHxHEADSxSEQxHEADDIM …]", arguments, HostTimes::measure);
+        Example.run(HostTimes.class, "[BATCHxHEADSxSEQxHEADDIM...]", arguments, HostTimes::measure);
     }
 
     private static void measure(String[] arguments) throws TornadoExecutionPlanException {
