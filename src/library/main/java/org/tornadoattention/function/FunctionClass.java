@@ -14,6 +14,7 @@ import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LineNumber;
 import java.lang.classfile.instruction.LocalVariable;
+import java.lang.classfile.instruction.OperatorInstruction;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
@@ -29,6 +30,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
@@ -412,6 +414,23 @@ final class FunctionClass {
         });
     }
 
+    /** Whether a score function, or its derivative, reads what there may not be, or divides whole numbers. */
+    private boolean mayFail(Code score) {
+        return Stream.concat(Stream.of(score), form.derivative().stream())
+                .anyMatch(function -> !function.arrays().isEmpty()
+                        || FunctionCheck.methods(function).stream()
+                                .flatMap(method -> method.code().stream())
+                                .anyMatch(FunctionClass::divides));
+    }
+
+    private static boolean divides(CodeElement element) {
+        return element instanceof OperatorInstruction operator
+                && switch (operator.opcode()) {
+                    case IDIV, IREM, LDIV, LREM -> true;
+                    default -> false;
+                };
+    }
+
     private void slope(ClassBuilder builder) {
         Optional<Tangent.Key> found =
                 form.score().filter(_ -> form.derivative().isEmpty()).map(score -> Tangent.Key.ofScore(score));
@@ -420,7 +439,7 @@ final class FunctionClass {
         }
         found.ifPresent(this::tangent);
         builder.withMethodBody(SLOPE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
-            if (form.mask().isPresent() && form.score().isPresent()) {
+            if (form.mask().isPresent() && form.score().filter(this::mayFail).isPresent()) {
                 // Of a hidden key the function is not asked here either.
                 whereSeen(code, () -> code.fconst_0().freturn());
             }

@@ -224,13 +224,22 @@ public final class FunctionProof implements AutoCloseable {
                 wanted[pair] = expected.of(pair);
             } catch (IndexOutOfBoundsException | ArithmeticException e) {
                 throw new IllegalArgumentException(
-                        ("The functions of the options throw %s on the JVM, for %s, when asked for the %s. Kernels have no"
+                        ("The functions of the options throw %s (%s) on the JVM, for %s, when asked for the %s. Kernels have no"
                                         + " exceptions: read arrays within their bounds at all pairs that no mask hides.")
-                                .formatted(e, pairs.describe(pair), what),
+                                .formatted(e.getClass().getSimpleName(), place(e), pairs.describe(pair), what),
                         e);
             }
         }
         return wanted;
+    }
+
+    /** The line of a function that throws: below those of Java and of arrays. */
+    private static String place(RuntimeException failure) {
+        return Stream.of(failure.getStackTrace())
+                .filter(frame -> !frame.getClassName().matches("(java|jdk|uk\\.ac\\.manchester)\\..*"))
+                .findFirst()
+                .map(frame -> frame.getFileName() + ":" + frame.getLineNumber())
+                .orElse("in Java's own code");
     }
 
     private static boolean agree(float one, float other) {

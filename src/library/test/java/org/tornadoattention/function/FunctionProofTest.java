@@ -107,9 +107,9 @@ class FunctionProofTest {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> attention.forward(x, x, x, options))
-                    .withMessageMatching(
-                            "(?s)The functions of the options throw .*IndexOutOfBounds.* on the JVM, for score .*,"
-                                    + " query \\d+ and key \\d+, when asked for the score.*");
+                    .withMessageMatching("(?s)The functions of the options throw \\w*IndexOutOfBoundsException"
+                            + " \\(FunctionProofTest\\.java:\\d+\\) on the JVM, for score .*, query \\d+ and key \\d+, when asked"
+                            + " for the score\\..*");
         }
     }
 }

@@ -3,6 +3,7 @@ package org.tornadoattention.simulator;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 import java.util.function.ToLongFunction;
 
 /**
@@ -79,13 +80,24 @@ public record KernelCosts(
                         : format(
                                 "Costs of kernel %s: %,d %s of %d%n",
                                 kernel, groups, groups == 1 ? "group" : "groups", groupSize));
+        int places = width(32, LineCosts::place);
+        int arrays = width(12, LineCosts::array);
+        String columns = "%-" + places + "s %-" + arrays + "s %-13s ";
         text.append(format(
-                "%-32s %-12s %-13s %11s %6s %11s %11s %9s %5s%n",
-                "line", "array", "access", "warp instr.", "lanes", "sectors", "fewest", "conflicts", "ways"));
+                columns + "%11s %6s %11s %11s %9s %5s%n",
+                "line",
+                "array",
+                "access",
+                "warp instr.",
+                "lanes",
+                "sectors",
+                "fewest",
+                "conflicts",
+                "ways"));
         for (LineCosts line : runs()) {
             boolean global = line.access().isGlobal();
             text.append(format(
-                    "%-32s %-12s %-13s %,11d %6.1f %11s %11s %9s %5s%s%n",
+                    columns + "%,11d %6.1f %11s %11s %9s %5s%s%n",
                     line.place(),
                     line.array(),
                     line.access().title(),
@@ -111,6 +123,15 @@ public record KernelCosts(
         text.append(occupancy(gpu));
         text.append(roofline(gpu));
         return text.toString();
+    }
+
+    private int width(int least, Function<LineCosts, String> text) {
+        return Math.max(
+                least,
+                runs().stream()
+                        .mapToInt(line -> text.apply(line).length())
+                        .max()
+                        .orElse(0));
     }
 
     /** Returns the lines, of which those that do the same one after the other, as unrolled loops do, are one. */

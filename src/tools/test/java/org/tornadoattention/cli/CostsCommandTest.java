@@ -3,6 +3,7 @@ package org.tornadoattention.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.device.Devices;
@@ -38,6 +39,24 @@ class CostsCommandTest {
         Invocation run = Invocation.of("costs", "--seq", "16", "--head-dim", "16");
         assertThat(run.exitCode()).as(run.err()).isZero();
         assertThat(run.out()).contains("Costs of kernel ", "on H100");
+    }
+
+    /** Names of files may be long, and lines be several. */
+    @Test
+    void columnsStandBelowTheirHeads() {
+        Invocation run = Invocation.of("costs", "--seq", "16", "--head-dim", "16");
+        List<String> table = run.out()
+                .lines()
+                .dropWhile(line -> !line.startsWith("line "))
+                .takeWhile(line -> !line.startsWith("device memory"))
+                .toList();
+        assertThat(table).hasSizeGreaterThan(1);
+        for (String head : List.of("array", "access")) {
+            int column = table.getFirst().indexOf(head);
+            assertThat(table)
+                    .allSatisfy(line ->
+                            assertThat(line.substring(column - 1, column + 1)).matches(" \\w"));
+        }
     }
 
     @Test
