@@ -5,6 +5,7 @@ import java.lang.classfile.Opcode;
 import java.lang.classfile.constantpool.ConstantPoolBuilder;
 import java.lang.classfile.instruction.ConvertInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.OperatorInstruction;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
@@ -12,8 +13,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.tornadoattention.kernel.parts.Remainder;
 import org.tornadoattention.kernel.parts.Softcap;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -27,6 +30,8 @@ final class KnownMethods {
     private static final String ARRAYS = "uk.ac.manchester.tornado.api.types.arrays.";
     private static final MethodTypeDesc OF_FLOAT = MethodTypeDesc.ofDescriptor("(F)F");
     private static final MethodTypeDesc OF_DOUBLE = MethodTypeDesc.ofDescriptor("(D)D");
+
+    private static final ClassDesc REMAINDER = describe(Remainder.class);
 
     private static final Set<String> MATH_NAMES = Set.of(
             "abs",
@@ -81,6 +86,9 @@ final class KnownMethods {
         ClassDesc owner = call.owner().asSymbol();
         String name = call.name().stringValue();
         MethodTypeDesc type = call.typeSymbol();
+        if (owner.equals(REMAINDER)) {
+            return Optional.of(new Target(REMAINDER, "remainder", type));
+        }
         if (call.opcode() != Opcode.INVOKESTATIC
                 || !owner.equals(MATH) && !owner.equals(TORNADO_MATH)
                 || !MATH_NAMES.contains(name)
@@ -92,6 +100,9 @@ final class KnownMethods {
 
     /** What is called for it: of the hardware's tanh PTX has 11 bits only. */
     static Target exact(Target target) {
+        if (target.owner().equals(REMAINDER)) {
+            return new Target(REMAINDER, "of", target.type());
+        }
         return target.name().equals("tanh") && target.type().equals(OF_FLOAT)
                 ? new Target(describe(Softcap.class), "tanh", OF_FLOAT)
                 : target;
@@ -99,14 +110,15 @@ final class KnownMethods {
 
     /**
      * Code in which {@code (float) Math.tanh(x)} of a float, and others like it, are computed in float: between the two
-     * conversions a double serves rounding alone, and devices take many times as long for it.
+     * conversions a double serves rounding alone, and devices take many times as long for it. Remainders of numbers
+     * that are not whole are calls of {@link Remainder}.
      */
     static List<CodeElement> narrowed(List<CodeElement> code) {
         List<CodeElement> narrowed = new ArrayList<>();
         for (int i = 0; i < code.size(); i++) {
             Optional<CodeElement> inFloat =
                     i + 2 < code.size() ? inFloat(code.get(i), code.get(i + 1), code.get(i + 2)) : Optional.empty();
-            narrowed.add(inFloat.orElse(code.get(i)));
+            narrowed.add(inFloat.orElseGet(called(code.get(i))));
             if (inFloat.isPresent()) {
                 i += 2;
             }
@@ -129,6 +141,22 @@ final class KnownMethods {
                             .methodRefEntry(TORNADO_MATH, call.name().stringValue(), OF_FLOAT)));
         }
         return Optional.empty();
+    }
+
+    private static Supplier<CodeElement> called(CodeElement element) {
+        return () -> element instanceof OperatorInstruction operator
+                ? switch (operator.opcode()) {
+                    case FREM -> remainder(ConstantDescs.CD_float);
+                    case DREM -> remainder(ConstantDescs.CD_double);
+                    default -> element;
+                }
+                : element;
+    }
+
+    private static CodeElement remainder(ClassDesc number) {
+        return InvokeInstruction.of(
+                Opcode.INVOKESTATIC,
+                ConstantPoolBuilder.of().methodRefEntry(REMAINDER, "of", MethodTypeDesc.of(number, number, number)));
     }
 
     private static boolean exists(String name, MethodTypeDesc type) {

@@ -505,7 +505,6 @@ final class Tangent {
                 case FMUL, DMUL -> rule.product();
                 case FDIV, DDIV -> rule.quotient();
                 case FNEG, DNEG -> rule.negation();
-                case FREM, DREM -> rule.remainder();
                 default -> throw new NotDifferentiable("uses " + opcode);
             }
         }
@@ -844,6 +843,10 @@ final class Tangent {
                 }
                 case "atan2" -> {
                     angle();
+                    return;
+                }
+                case "remainder" -> {
+                    remainder();
                     return;
                 }
                 default -> dx(0);

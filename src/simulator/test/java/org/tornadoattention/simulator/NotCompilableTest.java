@@ -124,6 +124,10 @@ class NotCompilableTest {
         array.set(context.globalIdx, Float.float16ToFloat((short) n));
     }
 
+    static void takesARemainder(KernelContext context, FloatArray array, int n) {
+        array.set(context.globalIdx, array.get(context.globalIdx) % 0.5f);
+    }
+
     static void distance(KernelContext context, FloatArray array, int n) {
         array.set(context.globalIdx, n);
     }
@@ -163,6 +167,7 @@ class NotCompilableTest {
                 kernel("roundsDown", NotCompilableTest::roundsDown, "calls Math.floor"),
                 kernel("rotates", NotCompilableTest::rotates, "calls Integer.rotateLeft"),
                 kernel("converts", NotCompilableTest::converts, "calls Float.float16ToFloat"),
+                kernel("takesARemainder", NotCompilableTest::takesARemainder, "takes the remainder of numbers"),
                 kernel("distance", NotCompilableTest::distance, "has a name that is a word of OpenCL C"),
                 kernel("round", NotCompilableTest::round, "has a name that is that of a function of CUDA's"),
                 kernel("roundf", NotCompilableTest::roundf, "has a name that is that of a function of CUDA's"),

@@ -4,6 +4,7 @@ import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassModel;
 import java.lang.classfile.CodeElement;
 import java.lang.classfile.MethodModel;
+import java.lang.classfile.Opcode;
 import java.lang.classfile.instruction.FieldInstruction;
 import java.lang.classfile.instruction.InvokeDynamicInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
@@ -12,6 +13,7 @@ import java.lang.classfile.instruction.MonitorInstruction;
 import java.lang.classfile.instruction.NewMultiArrayInstruction;
 import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
 import java.lang.classfile.instruction.NewReferenceArrayInstruction;
+import java.lang.classfile.instruction.OperatorInstruction;
 import java.lang.classfile.instruction.ThrowInstruction;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -254,6 +256,9 @@ final class DeviceCompiler {
             when method.isReached(index) && !asserts(method) ->
                 "throws an exception; a device has none: write a result that says it";
             case MonitorInstruction _ -> "synchronizes; use barriers, or atomicAdd";
+            case OperatorInstruction operator
+            when operator.opcode() == Opcode.FREM || operator.opcode() == Opcode.DREM ->
+                "takes the remainder of numbers that are not whole; write x - y * (int) (x / y)";
             case InvokeDynamicInstruction _ -> "makes a lambda or joins strings; write it out";
             case NewMultiArrayInstruction _ -> "makes an array of arrays; make one and compute the index";
             case NewReferenceArrayInstruction array
