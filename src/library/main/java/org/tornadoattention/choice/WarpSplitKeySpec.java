@@ -1,7 +1,5 @@
 package org.tornadoattention.choice;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpSplitKeyAttention;
@@ -37,18 +35,20 @@ record WarpSplitKeySpec() implements DecodeSpec {
     /** From so many groups a multiprocessor on, nearly all have two, of which fewer bytes each are under way. */
     private static final double TWO_EACH = 1.9;
 
-    /** Warps of a group that has several KV heads. */
-    private static final int WARPS_OF_HEADS = 8;
+    /** KV heads that share a group: more have more parts to merge, which costs more than it saves. */
+    private static final int HEADS_TOGETHER = 2;
 
-    private static final int STAGES_OF_HEADS = 3;
+    /** Of which one group has a multiprocessor for itself. */
+    private static final int WARPS_TOGETHER = 8;
 
-    private static final int MOST_HEADS = 8;
+    private static final int STAGES_TOGETHER = 3;
+    private static final int MOST_PARTS_TOGETHER = 8;
 
-    /** More parts of so many heads take longer to merge than reading pages once for all of them saves. */
-    private static final int MOST_PARTS_OF_HEADS = 8;
+    /** Up to so many tokens, finding a page costs more than parts that are merged. */
+    private static final int SMALL_PAGE = 64;
 
-    /** Pages of fewer tokens cost more than what is merged. */
-    private static final int SMALL_PAGE = 32;
+    /** From so many keys on, heads that are read at once gain where they lie in one page too. */
+    private static final int LONG_PAGE = 4096;
 
     /** Parts of so few tiles are over before a third stage pays for what goes before the first tile. */
     private static final int FEW_TILES = 8;
@@ -90,13 +90,12 @@ record WarpSplitKeySpec() implements DecodeSpec {
         if (tile.localMemoryBytes(headDim) + RESERVED > localMemory) {
             return Optional.empty();
         }
-        Optional<LaunchedTile> together =
-                wide ? Optional.empty() : together(problem, rows, splits, localMemory, device);
-        if (together.isPresent()) {
-            return together;
-        }
         if (splits > 0) {
             return Optional.of(tile);
+        }
+        Optional<LaunchedTile> together = wide ? Optional.empty() : together(problem, rows, localMemory, device);
+        if (together.isPresent()) {
+            return together;
         }
         int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
         int wanted = (int) Math.ceil(FILLED * device.computeUnits() / problem.groups(rows));
@@ -107,30 +106,21 @@ record WarpSplitKeySpec() implements DecodeSpec {
     }
 
     /**
-     * Groups of several KV heads, where those of a token lie side by side and either there are sequences enough to fill
-     * the device without parts, or pages are so small that finding them costs more than merging parts.
+     * Groups of two KV heads, one for each multiprocessor, where the heads of a token lie side by side and pages are
+     * small, or long and without parts.
      */
     private static Optional<LaunchedTile> together(
-            SplitProblem problem, int rows, int splits, long localMemory, ComputeDevice device) {
-        List<WarpSplitTile> tiles = new ArrayList<>();
-        for (int heads = MOST_HEADS; problem.headsTogether() && heads > 1; heads /= 2) {
-            int wanted = (int) Math.ceil(FILLED * device.computeUnits() * heads / problem.groups(rows));
-            WarpSplitTile tile =
-                    new WarpSplitTile(rows, WARPS_OF_HEADS, heads, STAGES_OF_HEADS, splits > 0 ? splits : wanted);
-            boolean possible = problem.kvHeads() % heads == 0
-                    && tile.localMemoryBytes(problem.headDim()) + RESERVED <= localMemory;
-            boolean longEnough = splits > 0
-                    ? splits >= wanted
-                    : wanted <= MOST_PARTS_OF_HEADS && wanted * FEW_TILES * tile.tileKeys() < problem.keys();
-            boolean whole = splits == 0 && wanted == 1;
-            if (possible && (whole || problem.pageSize() <= SMALL_PAGE && longEnough)) {
-                tiles.add(tile);
-            }
-        }
-        return tiles.stream()
-                .filter(tile -> tile.splits() == 1)
-                .findFirst()
-                .or(() -> tiles.stream().findFirst())
-                .map(LaunchedTile.class::cast);
+            SplitProblem problem, int rows, long localMemory, ComputeDevice device) {
+        int groups = Math.ceilDiv(problem.groups(rows), HEADS_TOGETHER);
+        int parts = device.computeUnits() / groups;
+        WarpSplitTile tile = new WarpSplitTile(rows, WARPS_TOGETHER, HEADS_TOGETHER, STAGES_TOGETHER, parts);
+        boolean possible = problem.headsTogether()
+                && problem.kvHeads() % HEADS_TOGETHER == 0
+                && tile.localMemoryBytes(problem.headDim()) + RESERVED <= localMemory;
+        boolean filled = parts <= MOST_PARTS_TOGETHER && parts * groups >= FILLED * device.computeUnits();
+        boolean gains = problem.pageSize() <= SMALL_PAGE && parts > 1
+                ? parts * FEW_TILES * tile.tileKeys() < problem.keys()
+                : parts == 1 && (problem.pageSize() <= SMALL_PAGE || problem.pageSize() >= LONG_PAGE);
+        return possible && filled && gains ? Optional.of(tile) : Optional.empty();
     }
 }

@@ -80,7 +80,7 @@ public final class WarpSplitKeyAttention {
      * @param seqQ query tokens of each sequence, 0 if they differ
      * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
      * @param rows of a tile: pairs of a token and a query head, up to 32
-     * @param headsOfGroup KV heads of a work-group, a power of two that divides them and the warps
+     * @param headsOfGroup KV heads of a work-group, 1 or another power of two that divides them and the warps
      * @param stages tiles in local memory, 2 or more
      * @param features {@code SINKS} of {@link Features}, or not
      */

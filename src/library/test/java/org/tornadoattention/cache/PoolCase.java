@@ -39,8 +39,6 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 final class PoolCase implements AutoCloseable {
 
     private static final int MOST_PREFIX_PAGES = 3;
-    private static final int HEADS = 4;
-    private static final int KV_HEADS = 2;
 
     final int batch;
     final int heads;
@@ -141,8 +139,6 @@ final class PoolCase implements AutoCloseable {
             AttentionOptions options,
             IntArray... prefixLength) {
         return paged(
-                HEADS,
-                KV_HEADS,
                 query,
                 cache,
                 out,
@@ -170,8 +166,6 @@ final class PoolCase implements AutoCloseable {
             int splits,
             AttentionOptions options) {
         return paged(
-                HEADS,
-                KV_HEADS,
                 query,
                 cache,
                 out,
@@ -201,8 +195,6 @@ final class PoolCase implements AutoCloseable {
             UnaryOperator<KeyValuePool> change,
             IntArray... prefixLength) {
         return paged(
-                HEADS,
-                KV_HEADS,
                 query,
                 cache,
                 out,
@@ -217,40 +209,7 @@ final class PoolCase implements AutoCloseable {
                 Optional.of(pool -> change.apply(pool.withKernel(DecodeKernel.WARP_SPLIT_KEY))));
     }
 
-    /** As {@link #decoded}, of so many heads. */
-    static PoolCase decodedWithHeads(
-            int heads,
-            int kvHeads,
-            DType query,
-            DType cache,
-            DType out,
-            int batch,
-            int seqQ,
-            int headDim,
-            int pageSize,
-            int pagesPerSequence,
-            AttentionOptions options,
-            UnaryOperator<KeyValuePool> change) {
-        return paged(
-                heads,
-                kvHeads,
-                query,
-                cache,
-                out,
-                batch,
-                seqQ,
-                headDim,
-                pageSize,
-                pagesPerSequence,
-                0,
-                options,
-                Optional.empty(),
-                Optional.of(pool -> change.apply(pool.withKernel(DecodeKernel.WARP_SPLIT_KEY))));
-    }
-
     private static PoolCase paged(
-            int heads,
-            int kvHeads,
             DType query,
             DType cache,
             DType out,
@@ -263,6 +222,8 @@ final class PoolCase implements AutoCloseable {
             AttentionOptions options,
             Optional<IntArray> prefixLength,
             Optional<UnaryOperator<KeyValuePool>> change) {
+        int heads = 4;
+        int kvHeads = 2;
         int pages = batch * pagesPerSequence + 3;
         int kvDim = kvHeads * headDim;
         int[] pageShape = {pages, kvHeads, pageSize, headDim};

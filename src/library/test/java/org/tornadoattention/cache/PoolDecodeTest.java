@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -29,31 +30,9 @@ class PoolDecodeTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
-    /** Parts that fill any device with groups of eight heads of two sequences, most of which have no keys. */
-    private static final int MANY_PARTS = 96;
-
     @BeforeEach
     void requireTensorCores() {
         assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP));
-    }
-
-    /** So many sequences fill any device without parts, whose groups then have several heads over one page each. */
-    @ParameterizedTest
-    @CsvSource({"F16, 128", "BF16, 64"})
-    void aGroupHasSeveralHeadsWhereThereAreSequencesEnough(DType dtype, int headDim) {
-        int batch = 40;
-        try (PoolCase pool = PoolCase.decodedWithHeads(
-                8, 8, dtype, dtype, dtype, batch, 1, headDim, 48, 1, CAUSAL.withWindow(30, 0), given -> given)) {
-            WarpSplitTile tile = (WarpSplitTile) pool.tile;
-            assertThat(tile.headsOfGroup()).isGreaterThan(1);
-            assertThat(tile.splits()).isEqualTo(1);
-            for (int b = 0; b < batch; b++) {
-                pool.positions.set(b, b);
-                pool.write(b, b, Math.max(0, b - 30), b + 1);
-            }
-            pool.execute();
-            pool.assertAccurate();
-        }
     }
 
     private static PoolCase decode(
@@ -81,56 +60,62 @@ class PoolDecodeTest {
         }
     }
 
+    /** The first sequence is long, the others begin; in pages of their own but for the second one's first. */
     private static void threeSteps(PoolCase pool) {
         assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_SPLIT_KEY);
         pool.deal(pool.pageSize, 0, pool.pagesPerSequence > 1 ? 1 : 0);
-        int[] lengths = {170, 3};
-        pool.write(0, 1, 0, 170);
-        pool.write(1, 1, 0, 3);
+        int[] lengths = new int[pool.batch];
+        for (int b = 0; b < pool.batch; b++) {
+            lengths[b] = b == 0 ? Math.min(170, pool.pageSize * pool.pagesPerSequence - 3 * pool.seqQ) : 3;
+            pool.write(b, 1, 0, lengths[b]);
+        }
         for (int step = 0; step < 3; step++) {
-            pool.chunk(step, lengths, new int[] {pool.seqQ, step == 1 ? 0 : Math.max(1, pool.seqQ - step)});
+            int[] valid = new int[pool.batch];
+            Arrays.fill(valid, step == 1 ? 0 : Math.max(1, pool.seqQ - step));
+            valid[0] = pool.seqQ;
+            pool.chunk(step, lengths, valid);
         }
     }
 
-    /** As many heads as divide those of the cache have one group, where pages are small. */
+    /** Over small pages two KV heads of a token share a group, here one for each multiprocessor of the device. */
     @ParameterizedTest
     @CsvSource({
-        // heads of a group; query heads, KV heads, of queries, keys and output; queries, head dimension, pages
-        "8, 16, 8, F16, F16, F16, 1, 128, 16, 13",
-        "8, 8, 8, BF16, BF16, F32, 4, 64, 16, 13",
-        "8, 16, 8, F16, BF16, F16, 1, 16, 32, 7",
-        "4, 8, 4, F32, F16, F16, 2, 40, 7, 29",
-        "4, 12, 4, F16, F16, F32, 9, 128, 16, 13",
-        "2, 6, 6, F16, F16, BF16, 9, 32, 24, 9",
-        "2, 4, 2, BF16, F16, BF16, 1, 128, 32, 7",
-        "1, 3, 3, F16, F16, F16, 1, 64, 16, 13"
+        // of queries, keys and output; queries, head dimension, tokens of a page, pages
+        "F16, F16, F16, 1, 128, 16, 13",
+        "BF16, BF16, F32, 4, 64, 64, 4",
+        "F32, F16, F16, 2, 40, 7, 29",
+        "F16, BF16, F16, 1, 16, 64, 1",
+        "F16, F16, F32, 9, 128, 32, 7"
     })
-    void aGroupMayHaveSeveralHeads(
-            int headsOfGroup,
-            int heads,
-            int kvHeads,
-            DType query,
-            DType cache,
-            DType out,
-            int seqQ,
-            int headDim,
-            int pageSize,
-            int pages) {
-        try (PoolCase pool = PoolCase.decodedWithHeads(
-                heads,
-                kvHeads,
-                query,
-                cache,
-                out,
-                2,
-                seqQ,
-                headDim,
-                pageSize,
-                pages,
-                CAUSAL,
-                given -> given.withSplits(MANY_PARTS))) {
-            assertThat(((WarpSplitTile) pool.tile).headsOfGroup()).isEqualTo(headsOfGroup);
+    void aGroupMayHaveTwoHeads(DType query, DType cache, DType out, int seqQ, int headDim, int pageSize, int pages) {
+        int units = TestDevice.get().computeUnits();
+        try (PoolCase pool =
+                PoolCase.decoded(query, cache, out, units, seqQ, headDim, pageSize, pages, 0, CAUSAL, given -> given)) {
+            assertTwoHeads(pool, 1);
             threeSteps(pool);
+        }
+    }
+
+    private static void assertTwoHeads(PoolCase pool, int parts) {
+        assertThat(((WarpSplitTile) pool.tile).headsOfGroup()).isEqualTo(2);
+        assertThat(pool.tile.splits()).isEqualTo(parts);
+    }
+
+    /** The same of half as many sequences in two parts, each with tiles enough; one sequence is as long as that. */
+    @Test
+    void partsOfTwoHeadsAreMerged() {
+        int units = TestDevice.get().computeUnits();
+        assumeTrue(units % 2 == 0, "two parts of half as many sequences");
+        try (PoolCase pool = PoolCase.decoded(
+                DType.F16, DType.F16, DType.F16, units / 2, 1, 16, 64, 17, 0, CAUSAL, given -> given)) {
+            assertTwoHeads(pool, 2);
+            pool.deal(4);
+            for (int b = 0; b < pool.batch; b++) {
+                pool.positions.set(b, b == 0 ? 1050 : b);
+                pool.write(b, b, 0, pool.positions.get(b) + 1);
+            }
+            pool.execute();
+            pool.assertAccurate();
         }
     }
 
@@ -157,12 +142,12 @@ class PoolDecodeTest {
 
     private static void attendFromPositions(PoolCase pool, AttentionOptions options) {
         pool.deal(3);
-        for (int b = 0; b < 2; b++) {
-            int position = 171 - 160 * b;
+        for (int b = 0; b < pool.batch; b++) {
+            int position = 171 - 160 * (b % 2);
             pool.positions.set(b, position);
-            pool.rows.set(b, 3 - b);
+            pool.rows.set(b, 3 - b % 2);
             int seen = options.mask().left() < 0 ? position : options.mask().left();
-            pool.write(b, b, Math.max(0, position - seen), position + 3 - b);
+            pool.write(b, b, Math.max(0, position - seen), position + 3 - b % 2);
         }
         pool.execute();
         pool.assertAccurate();
@@ -171,21 +156,10 @@ class PoolDecodeTest {
     @ParameterizedTest
     @MethodSource("options")
     void masksAndTermsAreThoseOfEachHeadOfAGroup(AttentionOptions options, int pageSize) {
-        int small = Math.min(pageSize, 16);
-        try (PoolCase pool = PoolCase.decodedWithHeads(
-                4,
-                4,
-                DType.F16,
-                DType.F16,
-                DType.F16,
-                2,
-                3,
-                16,
-                small,
-                220 / small,
-                options,
-                given -> given.withSplits(MANY_PARTS))) {
-            assertThat(((WarpSplitTile) pool.tile).headsOfGroup()).isEqualTo(4);
+        int units = TestDevice.get().computeUnits();
+        try (PoolCase pool = PoolCase.decoded(
+                DType.F16, DType.F16, DType.F16, units, 3, 16, pageSize, 220 / pageSize, 0, options, given -> given)) {
+            assertTwoHeads(pool, 1);
             attendFromPositions(pool, options);
         }
     }
