@@ -39,7 +39,7 @@
  * <p>The copy has statics of its own: a kernel that changes a static variable does not change the program's. TornadoVM
  * allows no such kernels anyway. Tasks share a copy at first; from its fourth launch on a task has one for itself, so
  * that the JVM compiles it for the numbers of this task alone, and its speed does not depend on what other tasks did
- * before.
+ * before; but where the JVM has only its first tier of compiling, which does not look at what was done before.
  *
  * <h2>What it is not</h2>
  *

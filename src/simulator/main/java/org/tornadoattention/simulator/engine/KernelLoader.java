@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
+import java.lang.management.ManagementFactory;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.BitSet;
@@ -25,6 +26,12 @@ final class KernelLoader {
      * launches.
      */
     private static final int FIRST_OWN_LAUNCH = 4;
+
+    /** Whether the JVM compiles a copy by what it has seen it do, which its first tier of compiling does not. */
+    private static final boolean COMPILES_BY_PROFILE = !"-XX:TieredStopAtLevel=1"
+            .equals(ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                    .filter(argument -> argument.startsWith("-XX:TieredStopAtLevel="))
+                    .reduce("", (_, last) -> last));
 
     private static final ClassValue<CodeMethod> METHODS = new ClassValue<>() {
         @Override
@@ -137,12 +144,12 @@ final class KernelLoader {
     }
 
     /**
-     * Returns the copy that all tasks share, and from some launch on one for this task alone. The JVM compiles a copy
-     * by what it has seen it do: where a kernel is called with another mask or length, what it had compiled is given
+     * Returns the copy that all tasks share, and from some launch on one for this task alone. Where the JVM compiles a
+     * copy by what it has seen it do, and a kernel is called with another mask or length, what it had compiled is given
      * up, and what it compiles then may be several times slower for good.
      */
     private CompiledKernel compile(Method method, Instrumentation wanted) {
-        return launches.merge(wanted, 1, Integer::sum) < FIRST_OWN_LAUNCH
+        return !COMPILES_BY_PROFILE || launches.merge(wanted, 1, Integer::sum) < FIRST_OWN_LAUNCH
                 ? KernelCompiler.compile(method, wanted)
                 : own.computeIfAbsent(wanted, _ -> KernelCompiler.compileAnew(method, wanted));
     }

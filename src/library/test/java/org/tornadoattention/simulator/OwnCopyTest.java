@@ -3,6 +3,7 @@ package org.tornadoattention.simulator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -10,8 +11,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Which tasks share a copy of a kernel. The JVM compiles a copy by what it has seen it do, so a task that is run again
- * and again, as a benchmark does, must not have one that tasks with other numbers have used.
+ * and again, as a benchmark does, must not have one that tasks with other numbers have used. The first tier of compiling
+ * learns nothing, so that all tasks share one copy where it is alone.
  */
+@Tag("second-tier")
 class OwnCopyTest {
 
     /** A copy has statics of its own, so that this counts the runs of one. */
