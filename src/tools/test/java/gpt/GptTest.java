@@ -91,7 +91,8 @@ class GptTest {
                 double[] error = new double[blocks];
                 double[] derivatives = DERIVATIVES.computeIfAbsent(
                         List.of(shape, parameter.name()),
-                        _ -> IntStream.range(0, Math.ceilDiv(parameter.gradient().getSize(), every))
+                        _ -> IntStream.range(
+                                        0, Math.ceilDiv(parameter.gradient().getSize(), every))
                                 .mapToDouble(i -> exact.derivative(
                                         parameter.name(), i * every, gpt.tokens(), gpt.targets(), task.sequence()))
                                 .toArray());

@@ -11,8 +11,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Which tasks share a copy of a kernel. The JVM compiles a copy by what it has seen it do, so a task that is run again
- * and again, as a benchmark does, must not have one that tasks with other numbers have used. The first tier of compiling
- * learns nothing, so that all tasks share one copy where it is alone.
+ * and again, as a benchmark does, must not have one that tasks with other numbers have used. The first tier of
+ * compiling learns nothing, so that all tasks share one copy where it is alone.
  */
 @Tag("second-tier")
 class OwnCopyTest {
