@@ -12,6 +12,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
@@ -72,7 +73,7 @@ class AskedPairsTest {
                 AttentionOptions.defaults()
                         .withKeyLengths(7, 3)
                         .withScore((s, b, h, i, j) -> s + few.get(b == 0 ? j : j + 4)));
-        return Stream.of(
+        return CoveringArray.today(Stream.of(
                         AttentionKernel.STANDARD,
                         AttentionKernel.ONLINE,
                         AttentionKernel.TILED,
@@ -80,7 +81,7 @@ class AskedPairsTest {
                         AttentionKernel.WARP_GROUP,
                         AttentionKernel.VECTOR)
                 .flatMap(kernel ->
-                        all.entrySet().stream().map(entry -> Arguments.of(kernel, entry.getKey(), entry.getValue())));
+                        all.entrySet().stream().map(entry -> Arguments.of(kernel, entry.getKey(), entry.getValue()))));
     }
 
     @ParameterizedTest(name = "{0}, {1}")
