@@ -174,7 +174,10 @@ final class KnownMethods {
 
     /** Names of the methods that functions may call, for messages. */
     static String names() {
-        return MATH_NAMES.stream().sorted().collect(Collectors.joining(", "));
+        return MATH_NAMES.stream()
+                .sorted()
+                .map(name -> name.equals("clamp") ? "clamp (of whole numbers)" : name)
+                .collect(Collectors.joining(", "));
     }
 
     /** Whether it is one of TornadoVM's arrays. */

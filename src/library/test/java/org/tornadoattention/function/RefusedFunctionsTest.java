@@ -142,6 +142,7 @@ class RefusedFunctionsTest {
             return s;
         });
         refused.put("has a synchronized block: kernels have no locks", (s, b, h, i, j) -> locked(s, written));
+        refused.put("clamp (of whole numbers)", (s, b, h, i, j) -> Math.clamp(s, -1f, 1f));
         refused.put("Math and TornadoMath abs, acos", (s, b, h, i, j) -> s + Math.floorMod(i - j, 3));
         refused.put(
                 "captured null",
