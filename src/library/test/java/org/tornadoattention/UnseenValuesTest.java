@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.function.IntPredicate;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -240,12 +241,8 @@ class UnseenValuesTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("functions")
     void reachEveryRowThatAFunctionLetsSeeThem(AttentionKernel kernel, DType dtype) {
-        Inputs finite = Inputs.with(dtype, Place.VALUE, 0f);
-        Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
-        poisoned.k.set(Float.NaN, 0, 0, 3, COLUMN);
-        poisoned.k.set(Float.NaN, 0, 0, 84, COLUMN);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
-            checkQueries(attention, poisoned, finite);
+            checkQueries(attention, dtype, Inputs::k);
         }
     }
 
@@ -253,13 +250,10 @@ class UnseenValuesTest {
     @MethodSource("functions")
     void reachNothingThatAFunctionHidesThemFrom(AttentionKernel kernel, DType dtype) {
         Inputs zeroed = Inputs.with(dtype, Place.VALUE, 0f);
-        Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
-        poisoned.v.set(Float.NaN, 0, 0, 3, COLUMN);
-        poisoned.v.set(Float.NaN, 0, 0, 84, COLUMN);
         Inputs poisonedGradient = Inputs.with(dtype, Place.VALUE, 0f);
         poisonedGradient.dO.set(Float.NaN, 0, 0, 66, COLUMN);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
-            checkQueries(attention, poisoned, zeroed);
+            checkQueries(attention, dtype, Inputs::v);
             AttentionResult result = attention.forward(zeroed.q, zeroed.k, zeroed.v, EVERY_THIRD_HIDDEN);
             Gradients expected = attention.backward(result, zeroed.dO);
             Gradients actual = attention.backward(result, poisonedGradient.dO);
@@ -268,8 +262,13 @@ class UnseenValuesTest {
         }
     }
 
-    /** Keys 3 and 84 are poisoned, which queries 0, 3, 6 … do not see. */
-    private static void checkQueries(FlashAttention attention, Inputs poisoned, Inputs finite) {
+    /** Keys 3 and 84, or their values, are NaN, which queries 0, 3, 6 … do not see. */
+    private static void checkQueries(FlashAttention attention, DType dtype, Function<Inputs, Tensor> keysOrValues) {
+        Inputs finite = Inputs.with(dtype, Place.VALUE, 0f);
+        Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
+        for (int key : new int[] {3, 84}) {
+            keysOrValues.apply(poisoned).set(Float.NaN, 0, 0, key, COLUMN);
+        }
         AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, EVERY_THIRD_HIDDEN);
         AttentionResult expected = attention.forward(finite.q, finite.k, finite.v, EVERY_THIRD_HIDDEN);
         checkEveryThird("row", result.output(), expected.output(), QUERIES);

@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.kernel.parts.Remainder;
@@ -118,7 +117,7 @@ final class KnownMethods {
         for (int i = 0; i < code.size(); i++) {
             Optional<CodeElement> inFloat =
                     i + 2 < code.size() ? inFloat(code.get(i), code.get(i + 1), code.get(i + 2)) : Optional.empty();
-            narrowed.add(inFloat.orElseGet(called(code.get(i))));
+            narrowed.add(inFloat.orElse(withoutRemainder(code.get(i))));
             if (inFloat.isPresent()) {
                 i += 2;
             }
@@ -143,8 +142,8 @@ final class KnownMethods {
         return Optional.empty();
     }
 
-    private static Supplier<CodeElement> called(CodeElement element) {
-        return () -> element instanceof OperatorInstruction operator
+    private static CodeElement withoutRemainder(CodeElement element) {
+        return element instanceof OperatorInstruction operator
                 ? switch (operator.opcode()) {
                     case FREM -> remainder(ConstantDescs.CD_float);
                     case DREM -> remainder(ConstantDescs.CD_double);

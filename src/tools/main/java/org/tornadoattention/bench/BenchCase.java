@@ -69,11 +69,15 @@ public record BenchCase(
     /** Such as {@code F32 1x64x4096x64 causal}; the forward pass goes without saying. */
     @Override
     public String toString() {
+        return dtype + " " + withoutType();
+    }
+
+    /** {@return the same without the type, for what is measured in several} */
+    public String withoutType() {
         String keys = shape.seqK() == shape.seqQ() ? "" : " keys " + shape.seqK();
         String grouped = shape.kvHeads() == shape.heads() ? "" : " kv heads " + shape.kvHeads();
-        return "%s %dx%dx%dx%s%s%s%s%s%s"
+        return "%dx%dx%dx%s%s%s%s%s%s"
                 .formatted(
-                        dtype,
                         shape.batch(),
                         shape.heads(),
                         shape.seqQ(),

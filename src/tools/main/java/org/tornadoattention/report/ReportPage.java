@@ -9,7 +9,6 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.bench.BenchFile;
-import org.tornadoattention.tensor.DType;
 
 /**
  * One HTML page made of benchmarks' files: charts, tables, and the papers' claims beside ours. It holds all that it
@@ -50,7 +49,7 @@ public final class ReportPage {
 
         Tables.ladderCase(entries).ifPresent(problem -> {
             section(html, "The ladder", "Each kernel adds one idea; standard attention is 1×.");
-            paragraph(html, "Problem: " + problem.as(DType.F32).toString().replace("F32 ", "") + ".");
+            paragraph(html, "Problem: " + problem.withoutType() + ".");
             html.append(Tables.ladder(entries, problem).toHtml());
         });
 
