@@ -23,7 +23,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
  */
 class IntrinsicsTest {
 
-    private static final Path REGISTRATION = Path.of("src/cuda/main/java/org/tornadoattention/cuda/WarpPlugins.java");
+    private static final Path REGISTRATION = Path.of("src/extension/main/java/org/tornadoattention/cuda/WarpPlugins.java");
 
     @ParameterizedTest
     @ValueSource(classes = {Warp.class, WarpGroup.class, WarpBarrier.class, Turn.class})

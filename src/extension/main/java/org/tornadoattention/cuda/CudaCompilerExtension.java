@@ -1,5 +1,6 @@
 package org.tornadoattention.cuda;
 
+import com.google.auto.service.AutoService;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
@@ -27,6 +28,7 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
  * addresses ({@link AlignedBuffers}). GPUs after the first get a context of their own ({@link OwnContext}). What an
  * execution of a plan gives the driver can be recorded ({@link RecordedCommands}).
  */
+@AutoService(CompilerExtension.class)
 public final class CudaCompilerExtension implements CompilerExtension {
 
     /** The versions of TornadoVM whose internals this was written for and tested with. */
