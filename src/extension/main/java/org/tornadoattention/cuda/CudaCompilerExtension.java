@@ -12,6 +12,7 @@ import java.util.function.LongConsumer;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.extension.TestedVersion;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl;
@@ -30,9 +31,6 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
  */
 @AutoService(CompilerExtension.class)
 public final class CudaCompilerExtension implements CompilerExtension {
-
-    /** The versions of TornadoVM whose internals this was written for and tested with. */
-    private static final String TESTED_VERSION = "5.2.0";
 
     private static final int COPY_BYTES = 16;
     private static final int AMPERE = 80;
@@ -72,6 +70,11 @@ public final class CudaCompilerExtension implements CompilerExtension {
     }
 
     @Override
+    public boolean records() {
+        return true;
+    }
+
+    @Override
     public Recorded record(TornadoDevice device, Runnable execution) {
         Support support = INSTALLED.get(device);
         if (support == null || support.level() == Intrinsics.NONE) {
@@ -97,7 +100,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
     }
 
     private static boolean tryToSeparate(TornadoDevice device) {
-        if (!testedVersion()) {
+        if (!TestedVersion.objection(CUDADevice.class).isEmpty()) {
             return false;
         }
         try {
@@ -115,9 +118,9 @@ public final class CudaCompilerExtension implements CompilerExtension {
             return Support.none(
                     capability, "compute capability %d.%d is below 8.0".formatted(capability / 10, capability % 10));
         }
-        if (!testedVersion()) {
-            return Support.none(
-                    capability, "TornadoVM is " + version() + ", and they were tested with " + TESTED_VERSION);
+        String objection = TestedVersion.objection(CUDADevice.class);
+        if (!objection.isEmpty()) {
+            return Support.none(capability, objection);
         }
         if (!first) {
             return Support.none(capability, "CUDA is not TornadoVM's first backend; " + HOW_TO_START);
@@ -199,20 +202,6 @@ public final class CudaCompilerExtension implements CompilerExtension {
         }
         int[] majorAndMinor = gpu.getComputeCapability();
         return 10 * majorAndMinor[0] + majorAndMinor[1];
-    }
-
-    private static boolean testedVersion() {
-        return version().startsWith(TESTED_VERSION);
-    }
-
-    /** TornadoVM's version, from the name of the backend's jar. */
-    private static String version() {
-        return ModuleLayer.boot()
-                .configuration()
-                .findModule(CUDADevice.class.getModule().getName())
-                .flatMap(module -> module.reference().location())
-                .map(location -> location.getPath().replaceAll(".*/tornado-drivers-cuda-(.*)\\.jar", "$1"))
-                .orElse("of unknown version");
     }
 
     /**

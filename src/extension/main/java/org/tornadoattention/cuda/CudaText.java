@@ -79,7 +79,7 @@ final class CudaText {
                 + " = __uint_as_float(bits_); }";
     }
 
-    static String bits(String result, String value) {
+    static String asInt(String result, String value) {
         return result + " = __float_as_int(" + value + ");";
     }
 

@@ -8,6 +8,7 @@ import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugin.Receiver;
 import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugins;
 import jdk.vm.ci.meta.JavaKind;
 import jdk.vm.ci.meta.ResolvedJavaMethod;
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
@@ -38,6 +39,7 @@ final class WarpPlugins {
         new WarpPlugins(plugins, WarpGroup.class).warpGroup();
         new WarpPlugins(plugins, WarpBarrier.class).warpBarrier();
         new WarpPlugins(plugins, Turn.class).turn();
+        new WarpPlugins(plugins, Reinterpret.class).reinterpret();
     }
 
     private void warp() {
@@ -59,7 +61,6 @@ final class WarpPlugins {
                 FLOAT,
                 FLOAT);
         value("roundToTF32", JavaKind.Float, (r, a) -> CudaText.roundToTF32(r, a[0]), FLOAT);
-        value("bits", JavaKind.Int, (r, a) -> CudaText.bits(r, a[0]), FLOAT);
         effect("loadMatrices", (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]), INTS, INT, INTS, INT);
         effect(
                 "loadMatricesTransposed",
@@ -105,7 +106,6 @@ final class WarpPlugins {
                     INT,
                     INT);
         }
-        value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
         value("element", JavaKind.Float, (r, a) -> CudaText.element(r, a[0], a[1]), INTS, INT);
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
             register("load", JavaKind.Float, (r, a) -> CudaText.load(r, a[0], a[1], a[2]), 1, -1, INT, array, INT);
@@ -252,6 +252,11 @@ final class WarpPlugins {
                 IntArray.class,
                 INT,
                 INT);
+    }
+
+    private void reinterpret() {
+        value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
+        value("asInt", JavaKind.Int, (r, a) -> CudaText.asInt(r, a[0]), FLOAT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {

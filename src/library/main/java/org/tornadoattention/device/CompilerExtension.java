@@ -36,7 +36,9 @@ public interface CompilerExtension {
      * @param device the device
      * @return it, or another that stands for it and equals it
      */
-    TornadoDevice handle(TornadoDevice device);
+    default TornadoDevice handle(TornadoDevice device) {
+        return device;
+    }
 
     /**
      * A device as plans of this library are given it, where there is an extension or not.
@@ -57,7 +59,14 @@ public interface CompilerExtension {
      * @param device the device
      * @return whether it is so now
      */
-    boolean separates(TornadoDevice device);
+    default boolean separates(TornadoDevice device) {
+        return false;
+    }
+
+    /** {@return whether {@link #record} can make recordings} */
+    default boolean records() {
+        return false;
+    }
 
     /**
      * Runs an execution of a plan on this thread, and records what it gives the device's driver.
@@ -66,7 +75,9 @@ public interface CompilerExtension {
      * @param execution the execution; what it throws is thrown
      * @return the recording, or why there is none
      */
-    Recorded record(TornadoDevice device, Runnable execution);
+    default Recorded record(TornadoDevice device, Runnable execution) {
+        return Recorded.without(backend(), execution);
+    }
 
     /**
      * Runs an execution of a plan, and records it where there is an extension that can.
@@ -81,11 +92,9 @@ public interface CompilerExtension {
         required(device, "device");
         required(execution, "execution");
         Optional<CompilerExtension> extension = of(backend);
-        if (extension.isEmpty()) {
-            execution.run();
-            return Recorded.refused("executions on %s are not recorded".formatted(backend.id()));
-        }
-        return extension.get().record(device, execution);
+        return extension.isEmpty()
+                ? Recorded.without(backend, execution)
+                : extension.get().record(device, execution);
     }
 
     /**
@@ -94,7 +103,9 @@ public interface CompilerExtension {
      * @param bytes how many, 1 or more
      * @return memory that is freed when nothing refers to it any more, or none where the JVM's own is as good
      */
-    Optional<MemorySegment> unwritten(long bytes);
+    default Optional<MemorySegment> unwritten(long bytes) {
+        return Optional.empty();
+    }
 
     /**
      * Likewise for what a backend's device is to fill.
@@ -116,7 +127,9 @@ public interface CompilerExtension {
      * @param freed told the memory's address when nothing refers to it any more, before it is freed
      * @return memory that is freed when nothing refers to it any more, or none where the driver gives none
      */
-    Optional<MemorySegment> pinned(TornadoDevice device, long bytes, LongConsumer freed);
+    default Optional<MemorySegment> pinned(TornadoDevice device, long bytes, LongConsumer freed) {
+        return Optional.empty();
+    }
 
     /**
      * Likewise where there is an extension that can.
@@ -142,7 +155,7 @@ public interface CompilerExtension {
      */
     static boolean canRecord(Backend backend) {
         required(backend, "backend");
-        return of(backend).isPresent();
+        return of(backend).filter(CompilerExtension::records).isPresent();
     }
 
     /**
@@ -184,6 +197,11 @@ public interface CompilerExtension {
          */
         public static Recorded refused(String reason) {
             return new Recorded(Optional.empty(), reason);
+        }
+
+        private static Recorded without(Backend backend, Runnable execution) {
+            execution.run();
+            return refused("executions on %s are not recorded".formatted(backend.id()));
         }
     }
 
@@ -228,6 +246,11 @@ public interface CompilerExtension {
             required(reason, "reason", "use an empty text for none");
         }
 
+        /** The same on a device of this compute capability, unless it says one itself. */
+        private Support on(int capability) {
+            return computeCapability > 0 ? this : new Support(level, capability, localMemoryBytes, reason);
+        }
+
         /**
          * Nothing installed, on a device of this compute capability.
          *
@@ -257,7 +280,7 @@ public interface CompilerExtension {
         }
         int capability = backend.isNvidiaOnly() ? computeCapability(device) : 0;
         return of(backend)
-                .map(extension -> extension.install(device, first))
+                .map(extension -> extension.install(device, first).on(capability))
                 .orElseGet(() -> Support.none(
                         capability,
                         "off".equals(System.getProperty(PROPERTY))

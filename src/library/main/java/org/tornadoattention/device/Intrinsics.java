@@ -6,6 +6,8 @@ import static org.tornadoattention.internal.Arguments.required;
 public enum Intrinsics {
     /** None: kernels use TornadoVM's API only. */
     NONE,
+    /** {@link org.tornadoattention.intrinsic.Reinterpret}: the bits of an int as a float. */
+    REINTERPRET,
     /** {@link org.tornadoattention.intrinsic.Warp}: tensor cores of compute capability 8.0. */
     WARP,
     /** {@link org.tornadoattention.intrinsic.WarpGroup}: asynchronous tensor cores of compute capability 9.0. */

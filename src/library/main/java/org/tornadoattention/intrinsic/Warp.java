@@ -183,24 +183,6 @@ public final class Warp {
     }
 
     /**
-     * {@return the bits of a float, as {@link #TF32} operands want them}
-     *
-     * @param value any number, infinity or NaN
-     */
-    public static int bits(float value) {
-        return Float.floatToRawIntBits(value);
-    }
-
-    /**
-     * {@return the float with these bits}
-     *
-     * @param bits the bits of an F32
-     */
-    public static float asFloat(int bits) {
-        return Float.intBitsToFloat(bits);
-    }
-
-    /**
      * Loads four 8×8 matrices of 16-bit elements from local memory into {@code registers[at … at + 3]}: lane 8m + r
      * gives the byte offset of row r of matrix m (16 bytes, a multiple of 16), and lane 4g + t gets elements 2t and 2t
      * + 1 of row g of each.

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.WarpTiles;
@@ -134,7 +135,7 @@ public final class QuantizeTiles {
                 int c = chunk % chunks;
                 Warp.elements(four, 0, tile, t % 2 * bytes + place(block, headDim, row, c));
                 for (int e = 0; e < 4; e++) {
-                    int pair = Warp.bits(four[e]);
+                    int pair = Reinterpret.asInt(four[e]);
                     x[8 * i + 2 * e] = inside(Warp.unpack(type, pair, 0), c * 8, headDim) * signs[2 * e];
                     x[8 * i + 2 * e + 1] = inside(Warp.unpack(type, pair, 1), c * 8, headDim) * signs[2 * e + 1];
                 }
@@ -155,12 +156,12 @@ public final class QuantizeTiles {
             context.localBarrier();
             max = largestOfWarp(largest[item % (items / 32)]);
             int exponent = exponent(max, 120);
-            float inverse = Warp.asFloat(127 - exponent << 23);
+            float inverse = Reinterpret.asFloat(127 - exponent << 23);
             if (factor < 0f) {
                 inverse = -inverse;
             }
             if (item == 0) {
-                float scale = Warp.asFloat(127 + exponent << 23) * TornadoMath.abs(factor);
+                float scale = Reinterpret.asFloat(127 + exponent << 23) * TornadoMath.abs(factor);
                 scales.set(group * spacing, TornadoMath.max(0x1p-60f, scale));
             }
 
@@ -245,7 +246,7 @@ public final class QuantizeTiles {
             context.localBarrier();
             max = largestOfWarp(largest[item % warps]);
             int exponent = exponent(max, 80);
-            float inverse = Warp.asFloat(127 - exponent << 23);
+            float inverse = Reinterpret.asFloat(127 - exponent << 23);
             if (item == 0) {
                 scales.set(group * spacing + 1, (float) exponent);
             }
@@ -342,7 +343,7 @@ public final class QuantizeTiles {
 
     /** The scale, as an exponent of 2, of a tile whose largest magnitude is {@code max}: from -40 to what is given. */
     private static int exponent(float max, int highest) {
-        return TornadoMath.max(-40, TornadoMath.min(highest, (Warp.bits(max) >> 23) - 127 - 7));
+        return TornadoMath.max(-40, TornadoMath.min(highest, (Reinterpret.asInt(max) >> 23) - 127 - 7));
     }
 
     /** The last term makes NaN of ∞, which would become 448. */

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.TanhGelu;
@@ -433,7 +434,7 @@ public final class WarpGroupProduct {
 
     /** The first if all bits of the mask are set, the second if none is: without a branch. */
     private static float either(int mask, float ifSet, float otherwise) {
-        return Warp.asFloat(Warp.bits(ifSet) & mask | Warp.bits(otherwise) & ~mask);
+        return Reinterpret.asFloat(Reinterpret.asInt(ifSet) & mask | Reinterpret.asInt(otherwise) & ~mask);
     }
 
     private static void storeInHeads(

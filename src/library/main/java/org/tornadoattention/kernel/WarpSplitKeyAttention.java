@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
@@ -312,7 +313,7 @@ public final class WarpSplitKeyAttention {
             for (int x = itemOfHead; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items / headsOfGroup) {
                 float sum = 0f;
                 for (int other = warp % headsOfGroup; other < warps; other += headsOfGroup) {
-                    sum += Warp.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
+                    sum += Reinterpret.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
                 }
                 int mine = firstRow + 16 * r + x / headDim;
                 int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
@@ -518,11 +519,11 @@ public final class WarpSplitKeyAttention {
     private static void lay(int[] keyTiles, int at, float[] o, int r, int rows, int paddedDim) {
         for (int n = 0; n < paddedDim / 8; n++) {
             int x = (r * paddedDim / 8 + n) * 4;
-            keyTiles[at + 8 * n] = Warp.bits(o[x]);
-            keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
+            keyTiles[at + 8 * n] = Reinterpret.asInt(o[x]);
+            keyTiles[at + 8 * n + 1] = Reinterpret.asInt(o[x + 1]);
             if (16 * r + 8 < rows) {
-                keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
-                keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
+                keyTiles[at + 8 * n + 8 * paddedDim] = Reinterpret.asInt(o[x + 2]);
+                keyTiles[at + 8 * n + 8 * paddedDim + 1] = Reinterpret.asInt(o[x + 3]);
             }
         }
     }

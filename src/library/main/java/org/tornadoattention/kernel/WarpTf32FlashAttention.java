@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
@@ -197,17 +198,17 @@ public final class WarpTf32FlashAttention {
             // are made
             // here, since tensor cores cut theirs off instead of rounding them, always in the same direction.
             for (int n = 0; n < blockK / 8; n++) {
-                a[0] = Warp.bits(s[4 * n]);
-                a[1] = Warp.bits(s[4 * n + 2]);
-                a[2] = Warp.bits(s[4 * n + 1]);
-                a[3] = Warp.bits(s[4 * n + 3]);
+                a[0] = Reinterpret.asInt(s[4 * n]);
+                a[1] = Reinterpret.asInt(s[4 * n + 2]);
+                a[2] = Reinterpret.asInt(s[4 * n + 1]);
+                a[3] = Reinterpret.asInt(s[4 * n + 3]);
                 split(a, small, 4);
                 for (int x = 0; x < paddedDim / 8; x++) {
                     int dim = 8 * x + lane / 4;
                     int at = WarpTiles.chunk(blockK, 8 * n + column, dim / 4) + dim % 4 * Float.BYTES;
                     int next = WarpTiles.chunk(blockK, 8 * n + column + 1, dim / 4) + dim % 4 * Float.BYTES;
-                    b[0] = Warp.bits(Warp.element(valueTile, at));
-                    b[1] = Warp.bits(Warp.element(valueTile, next));
+                    b[0] = Reinterpret.asInt(Warp.element(valueTile, at));
+                    b[1] = Reinterpret.asInt(Warp.element(valueTile, next));
                     split(b, smallB, 2);
                     for (int e = 0; e < 4; e++) {
                         part[e] = 0f;
@@ -276,10 +277,10 @@ public final class WarpTf32FlashAttention {
     /** Splits what F32 bits mean into the nearest TF32 number, in their place, and that of the rest. */
     private static void split(int[] big, int[] small, int count) {
         for (int i = 0; i < count; i++) {
-            float value = Warp.asFloat(big[i]);
+            float value = Reinterpret.asFloat(big[i]);
             float rounded = Warp.roundToTF32(value);
-            big[i] = Warp.bits(rounded);
-            small[i] = Warp.bits(value == rounded ? 0f : value - rounded);
+            big[i] = Reinterpret.asInt(rounded);
+            small[i] = Reinterpret.asInt(value == rounded ? 0f : value - rounded);
         }
     }
 

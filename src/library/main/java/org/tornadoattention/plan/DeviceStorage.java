@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Set;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
@@ -85,6 +86,10 @@ public final class DeviceStorage {
         if (dtype == DType.F16) {
             return Features.F16_BITS;
         }
-        return dtype == DType.BF16 && device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
+        if (dtype != DType.BF16) {
+            return 0;
+        }
+        return (device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0)
+                | (device.extension().level().include(Intrinsics.REINTERPRET) ? Features.REINTERPRET : 0);
     }
 }

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.intrinsic.Bits;
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -176,7 +177,7 @@ class WarpIntrinsicsTest {
         for (int i = 0; i < packed.getSize(); i++) {
             if (type == Warp.TF32) {
                 values[i] = Warp.roundToTF32((float) random.nextGaussian());
-                packed.set(i, Warp.bits(values[i]));
+                packed.set(i, Reinterpret.asInt(values[i]));
             } else {
                 packed.set(i, Warp.pack(type, (float) random.nextGaussian(), (float) random.nextGaussian()));
                 values[2 * i] = Bits.decode(type, packed.get(i) & 0xffff);

@@ -46,6 +46,9 @@ public final class Features {
     /** The compiler knows the intrinsics of warps. */
     public static final int INTRINSICS = 1 << 12;
 
+    /** A {@code ShortArray} holds BF16, and the compiler knows {@link org.tornadoattention.intrinsic.Reinterpret}. */
+    public static final int REINTERPRET = 1 << 13;
+
     private static final int WARPS_AT = 16;
     private static final int THRESHOLD_AT = 24;
 

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -124,6 +125,6 @@ public final class RowEnd {
 
     /** −∞. Of {@link Float#NEGATIVE_INFINITY} TornadoVM makes {@code -1.0F / 0.0F}, which CUDA carries out, slowly. */
     public static float negativeInfinity() {
-        return Warp.asFloat(NEGATIVE_INFINITY_BITS);
+        return Reinterpret.asFloat(NEGATIVE_INFINITY_BITS);
     }
 }

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -64,12 +65,12 @@ public final class SplitTiles {
 
     /** e of numbers of which {@code largest} is the largest magnitude. */
     public static int exponent(float largest) {
-        return TornadoMath.max(LEAST_EXPONENT, (Warp.bits(largest) >> 23) - 127) - LARGEST_EXPONENT;
+        return TornadoMath.max(LEAST_EXPONENT, (Reinterpret.asInt(largest) >> 23) - 127) - LARGEST_EXPONENT;
     }
 
     /** 2 to the power of an exponent, or of its negation, as {@link #exponent} gives it. */
     public static float power(int exponent) {
-        return Warp.asFloat(127 + exponent << 23);
+        return Reinterpret.asFloat(127 + exponent << 23);
     }
 
     /**

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
+import org.tornadoattention.intrinsic.Reinterpret;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -13,11 +14,14 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * Elements of a tensor as F32, whatever the array stores: F32 in a {@link FloatArray}, F16 in a {@link HalfFloatArray},
  * raw 16-bit floats in a {@link ShortArray}. Overloads that TornadoVM inlines, so that one kernel text serves all.
  *
- * <p>Raw bits are decoded and encoded by arithmetic, but for BF16 on CUDA. TornadoVM 5.2 has no bfloat16 type outside
- * its CUDA compiler, no 16-bit floats on OpenCL devices without {@code cl_khr_fp16}, and no reinterpretation of int
- * bits as float anywhere.
+ * <p>TornadoVM 5.2 has no bfloat16 type outside its CUDA compiler, no 16-bit floats on OpenCL devices without
+ * {@code cl_khr_fp16}, and no reinterpretation of int bits as float anywhere. A BF16's bits are reinterpreted where
+ * {@link Features#REINTERPRET} says that the compiler was taught to; else raw bits are decoded and encoded by
+ * arithmetic.
  */
 public final class Storage {
+
+    private static final int INFINITY_BITS = 0x7f800000;
 
     private static final int E4M3_NAN = 0x7f;
     private static final float LARGEST_E4M3 = 448f;
@@ -78,6 +82,9 @@ public final class Storage {
      * size of a kernel.
      */
     private static float decode(int bits, int features) {
+        if ((features & Features.REINTERPRET) != 0) {
+            return Reinterpret.asFloat(bits << 16);
+        }
         int width = (features & Features.F16_BITS) != 0 ? 10 : 7; // of the mantissa
         int ones = 0x7fff >> width; // an exponent of NaN and ∞
         int exponent = bits >> width & ones;
@@ -97,14 +104,17 @@ public final class Storage {
     }
 
     /**
-     * Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number
-     * are miscompiled where a device flushes subnormals (seen on PoCL).
+     * Rounds to nearest even. By arithmetic BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest
+     * normal number are miscompiled where a device flushes subnormals (seen on PoCL).
      */
     public static void store(ShortArray array, int index, float value, int features) {
         array.set(index, (short) encode(value, features));
     }
 
     private static int encode(float value, int features) {
+        if ((features & Features.REINTERPRET) != 0) {
+            return roundToUpperHalf(value);
+        }
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
         if ((features & Features.F16_BITS) != 0) {
@@ -129,6 +139,13 @@ public final class Storage {
             bits = 0x7fc0;
         }
         return bits;
+    }
+
+    /** A BF16 is the upper half of an F32; a NaN's lower half may be all that tells it from ∞. */
+    private static int roundToUpperHalf(float value) {
+        int word = Reinterpret.asInt(value);
+        int rounded = word + 0x7fff + (word >> 16 & 1);
+        return ((word & 0x7fffffff) > INFINITY_BITS ? 0x7fc00000 : rounded) >> 16;
     }
 
     /**
