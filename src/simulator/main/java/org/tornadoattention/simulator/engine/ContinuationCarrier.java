@@ -46,6 +46,7 @@ final class ContinuationCarrier implements Carrier {
         CarrierThread thread = (CarrierThread) Thread.currentThread();
         for (ContinuationStrand next = next(); next != null; next = next()) {
             running = next;
+            thread.item = next.item;
             try {
                 Continuations.run(next.continuation);
             } catch (Throwable thrown) {
@@ -98,6 +99,7 @@ final class ContinuationCarrier implements Carrier {
 
         private final Object continuation;
         private boolean parked;
+        private WorkItem item;
 
         ContinuationStrand(Consumer<Strand> body) {
             continuation = Continuations.create(() -> body.accept(this));
@@ -106,20 +108,13 @@ final class ContinuationCarrier implements Carrier {
         @Override
         public void park() {
             parked = true;
-            letOthersRun();
+            Continuations.yield();
         }
 
         @Override
         public void pause(BooleanSupplier until) {
             paused.add(new Pause(this, until));
-            letOthersRun();
-        }
-
-        private void letOthersRun() {
-            CarrierThread thread = (CarrierThread) Thread.currentThread();
-            WorkItem own = thread.item;
             Continuations.yield();
-            thread.item = own;
         }
 
         @Override
@@ -131,8 +126,8 @@ final class ContinuationCarrier implements Carrier {
         }
 
         @Override
-        public void show(WorkItem item) {
-            // No debugger is there.
+        public void show(WorkItem newItem) {
+            item = newItem;
         }
 
         @Override

@@ -128,7 +128,11 @@ final class GroupProducts {
         while (committed.size() > pending) {
             List<Product> products = committed.remove();
             Warp warp = item.warp();
-            Object[] sums = (Object[]) warp.exchange(item, "await", products, this::multiply);
+            Object[] lanes = warp.meet(item, "await", products);
+            if (lanes != null) {
+                warp.answer(item, multiply(lanes));
+            }
+            Object[] sums = (Object[]) warp.answer(item);
             for (int i = 0; i < products.size(); i++) {
                 Product product = products.get(i);
                 float[] values = underWay.get(product.c);

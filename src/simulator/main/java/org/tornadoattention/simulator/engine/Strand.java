@@ -14,7 +14,7 @@ interface Strand {
     /** Has it go on. */
     void wake();
 
-    /** Shows a debugger which work-item runs. */
+    /** Says which work-item runs, as a debugger shows it. */
     void show(WorkItem item);
 
     /** Returns where in the code it is. */

@@ -136,7 +136,7 @@ final class Warp {
 
     float sum(WorkItem item, float value) {
         operands[lane(item)] = value;
-        meet(item, "simdSum", () -> {
+        if (isLast(item, "simdSum")) {
             float[] sums = operands.clone();
             for (int lane = lanes.length; lane < SIZE; lane++) {
                 sums[lane] = 0.0f;
@@ -149,36 +149,71 @@ final class Warp {
             for (int lane = 0; lane < lanes.length; lane++) {
                 results[lane] = sums[0];
             }
-        });
+            goOn(item);
+        } else {
+            group.giveWay(item);
+        }
         return results[lane(item)];
     }
 
     float shuffleDown(WorkItem item, float value, int delta) {
         operands[lane(item)] = value;
-        meet(item, "simdShuffleDown", () -> {
+        if (isLast(item, "simdShuffleDown")) {
             for (int lane = 0; lane < lanes.length; lane++) {
                 boolean exists = delta >= 0 && lane + delta < lanes.length;
                 results[lane] = operands[exists ? lane + delta : lane];
             }
-        });
+            goOn(item);
+        } else {
+            group.giveWay(item);
+        }
         return results[lane(item)];
     }
 
     float shuffleXor(WorkItem item, float value, int mask) {
         operands[lane(item)] = value;
-        meet(item, "shuffleXor", () -> {
+        if (isLast(item, "shuffleXor")) {
             for (int lane = 0; lane < SIZE; lane++) {
                 results[lane] = operands[lane ^ mask];
             }
-        });
+            goOn(item);
+        } else {
+            group.giveWay(item);
+        }
         return results[lane(item)];
+    }
+
+    /**
+     * Has all lanes meet with a part each. Returns the parts to the last of them to come, which is to {@link #answer};
+     * to each other one null, once it has.
+     */
+    Object[] meet(WorkItem item, String operation, Object part) {
+        tiles[lane(item)] = part;
+        if (isLast(item, operation)) {
+            return tiles;
+        }
+        group.giveWay(item);
+        return null;
+    }
+
+    /** Says what each lane goes on with, and lets them. */
+    void answer(WorkItem item, Object... answers) {
+        exchanged = answers;
+        goOn(item);
+    }
+
+    /** What a lane goes on with. */
+    Object answer(WorkItem item) {
+        return exchanged[lane(item)];
     }
 
     /** Has all lanes meet with a part each; the last to come makes of them what each goes on with. */
     Object exchange(WorkItem item, String operation, Object part, UnaryOperator<Object[]> work) {
-        tiles[lane(item)] = part;
-        meet(item, operation, () -> exchanged = work.apply(tiles));
-        return exchanged[lane(item)];
+        Object[] parts = meet(item, operation, part);
+        if (parts != null) {
+            answer(item, work.apply(parts));
+        }
+        return answer(item);
     }
 
     /** Gives all lanes the part of the first. */
@@ -195,18 +230,20 @@ final class Warp {
 
     float broadcastFirst(WorkItem item, float value) {
         operands[lane(item)] = value;
-        meet(item, "simdBroadcastFirst", () -> {
+        if (isLast(item, "simdBroadcastFirst")) {
             for (int lane = 0; lane < lanes.length; lane++) {
                 results[lane] = operands[0];
             }
-        });
+            goOn(item);
+        } else {
+            group.giveWay(item);
+        }
         return results[lane(item)];
     }
 
     /** Has all lanes meet with their parts of tiles; the last to come does the work for all. */
     void multiply(WorkItem item, TensorTiles part, TensorCore operation) {
-        tiles[lane(item)] = part;
-        meet(item, operation.label(), () -> {
+        if (meet(item, operation.label(), part) != null) {
             checkSameOperations();
             TensorTiles[] parts = new TensorTiles[SIZE];
             for (int lane = 0; lane < SIZE; lane++) {
@@ -214,7 +251,8 @@ final class Warp {
             }
             operation.multiply(parts);
             group.counters().mma(operation.depth());
-        });
+            goOn(item);
+        }
     }
 
     /** Throws if the lanes have not done the same number of tile operations. */
@@ -237,27 +275,31 @@ final class Warp {
         return (lane == null ? 0 : lane.operations()) + item.groupProducts();
     }
 
-    private void meet(WorkItem item, String operation, Runnable work) {
+    /** Whether {@code item} is the last of its warp to come to an operation; the others are to give way. */
+    private boolean isLast(WorkItem item, String operation) {
         operations[lane(item)] = operation;
         arrived++;
-        if (arrived == lanes.length) {
-            arrived = 0;
-            for (int lane = 0; lane < lanes.length; lane++) {
-                if (!operations[lane].equals(operation)) {
-                    item.state(State.AT_COLLECTIVE);
-                    throw Divergence.fault(group, FaultKind.DIVERGENT_COLLECTIVE, item);
-                }
-            }
-            work.run();
-            group.counters().collective();
-            for (WorkItem lane : lanes) {
-                lane.state(State.READY);
-            }
-            item.state(State.RUNNING);
-        } else {
+        if (arrived < lanes.length) {
             item.state(State.AT_COLLECTIVE);
-            group.giveWay(item);
+            return false;
         }
+        arrived = 0;
+        for (int lane = 0; lane < lanes.length; lane++) {
+            if (!operations[lane].equals(operation)) {
+                item.state(State.AT_COLLECTIVE);
+                throw Divergence.fault(group, FaultKind.DIVERGENT_COLLECTIVE, item);
+            }
+        }
+        return true;
+    }
+
+    /** Lets all lanes go on, from the last of them, which has done the work. */
+    private void goOn(WorkItem item) {
+        group.counters().collective();
+        for (WorkItem lane : lanes) {
+            lane.state(State.READY);
+        }
+        item.state(State.RUNNING);
     }
 
     private static int lane(WorkItem item) {

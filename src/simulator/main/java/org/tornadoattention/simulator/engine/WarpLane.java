@@ -83,8 +83,11 @@ final class WarpLane {
             row[i] = tile[first + i];
         }
         item.counters().local(array.index(), CHUNK_INTS, 0);
-        String operation = transposed ? "loadMatricesTransposed" : "loadMatrices";
-        int[] loaded = (int[]) warp.exchange(item, operation, row, rows -> distribute(rows, transposed));
+        Object[] rows = warp.meet(item, transposed ? "loadMatricesTransposed" : "loadMatrices", row);
+        if (rows != null) {
+            warp.answer(item, distribute(rows, transposed));
+        }
+        int[] loaded = (int[]) warp.answer(item);
         for (int value : loaded) {
             PrivateHooks.beforeWrite(value, item);
         }
@@ -149,7 +152,11 @@ final class WarpLane {
                     ? PrivateHooks.read(a, atA + i, "operand A", item)
                     : PrivateHooks.read(b, atB + i - TensorCore.A_REGISTERS, "operand B", item);
         }
-        float[] products = (float[]) warp.exchange(item, "multiply", operands, all -> product(all, type));
+        Object[] all = warp.meet(item, "multiply", operands);
+        if (all != null) {
+            warp.answer(item, product(all, type));
+        }
+        float[] products = (float[]) warp.answer(item);
         for (int i = 0; i < products.length; i++) {
             c[atC + i] = PrivateHooks.read(c, atC + i, "accumulator", item) + products[i];
         }
@@ -528,33 +535,36 @@ final class WarpLane {
     void arrive(int[] barriers, int index) {
         WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
-        warp.exchange(item, "WarpBarrier.arrive", place, places -> {
+        Object[] places = warp.meet(item, "WarpBarrier.arrive", place);
+        if (places != null) {
             requireSame(places);
             item.group().warpBarriers().arrive(item, place, false);
-            return places;
-        });
+            warp.answer(item, places);
+        }
     }
 
     void arriveWithCopies(int[] barriers, int index) {
         WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
-        warp.exchange(item, "WarpBarrier.arriveWithCopies", place, places -> {
+        Object[] places = warp.meet(item, "WarpBarrier.arriveWithCopies", place);
+        if (places != null) {
             requireSame(places);
             for (int lane = 0; lane < Warp.SIZE; lane++) {
                 warp.item(lane).asyncCopies().awaitForOthers();
             }
             item.group().warpBarriers().arrive(item, place, true);
-            return places;
-        });
+            warp.answer(item, places);
+        }
     }
 
     void await(int[] barriers, int index, int phase) {
         WarpBarriers.Place place = barrier(barriers, index, "waits at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
-        warp.exchange(item, "WarpBarrier.await", place, places -> {
+        Object[] places = warp.meet(item, "WarpBarrier.await", place);
+        if (places != null) {
             requireSame(places);
-            return places;
-        });
+            warp.answer(item, places);
+        }
         awaited = place;
         awaitedPhase = phase;
         while (!item.group().warpBarriers().hasEnded(item, place, phase)) {

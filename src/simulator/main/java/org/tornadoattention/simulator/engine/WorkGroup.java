@@ -340,22 +340,33 @@ final class WorkGroup {
         return false;
     }
 
-    /** Lets others run until it is the turn of {@code item} again. */
+    /**
+     * Lets others run until it is the turn of {@code item} again. So small, as what it calls and what calls it, that
+     * compilers make one of them: each change of work-items copies what lies between a kernel and the change.
+     */
     void giveWay(WorkItem item) {
-        launch.stopAfterFailure(turn);
-        WorkItem next = nextAfter(item);
-        next.state(State.RUNNING);
-        if (next != item) {
-            if (next.strand() == null) {
-                lane.startStrand(next);
-            } else {
-                next.strand().wake();
-            }
+        if (handsOn(item)) {
             item.strand().park();
         }
         if (cancelled) {
             throw Launch.CANCELLED;
         }
+    }
+
+    /** Has the next one go on; false if it is {@code item} itself. */
+    private boolean handsOn(WorkItem item) {
+        launch.stopAfterFailure(turn);
+        WorkItem next = nextAfter(item);
+        next.state(State.RUNNING);
+        if (next == item) {
+            return false;
+        }
+        if (next.strand() == null) {
+            lane.startStrand(next);
+        } else {
+            next.strand().wake();
+        }
+        return true;
     }
 
     /**

@@ -105,6 +105,7 @@ class CarrierTest {
         List<WorkItem> seen = Collections.synchronizedList(new ArrayList<>());
         CountDownLatch ended = new CountDownLatch(1);
         carrier.add(first -> {
+            first.show(WorkItem.OUTSIDE);
             WorkItem.OUTSIDE.becomeCurrent();
             carrier.add(_ -> {
                 ((CarrierThread) Thread.currentThread()).item(null);
