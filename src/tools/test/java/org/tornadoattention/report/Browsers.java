@@ -72,11 +72,12 @@ public final class Browsers {
                         + "<iframe src='page.html' style='border:0;width:%dpx;height:3000px'></iframe></body>"
                                 .formatted(width));
         Path picture = directory.resolve("page.png");
-        chromium(
+        String dom = chromium(
                 browser.get(),
                 light,
                 "--window-size=%d,3000".formatted(width),
                 "--screenshot=" + picture,
+                "--dump-dom",
                 frame.toUri().toString());
         BufferedImage image = ImageIO.read(picture.toFile());
         int corner = image.getRGB(2, 2) & 0xff;
@@ -86,8 +87,6 @@ public final class Browsers {
                         .count())
                 .as("colours")
                 .isGreaterThan(50);
-
-        String dom = chromium(browser.get(), light, "--dump-dom", frame.toUri().toString());
         assertThat(dom).containsPattern("<title>measured " + width + " rgb");
     }
 
