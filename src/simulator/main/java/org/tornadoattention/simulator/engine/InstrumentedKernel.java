@@ -47,7 +47,7 @@ record InstrumentedKernel(Method method, CompiledKernel compiled) implements Ker
 
     @Override
     public void run(Object... arguments) throws Throwable {
-        compiled.handle().invokeExact(arguments);
+        compiled.call().call(arguments);
     }
 
     @Override

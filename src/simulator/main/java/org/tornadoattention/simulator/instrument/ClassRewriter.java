@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.instrument;
 
+import java.lang.classfile.AccessFlags;
 import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassBuilder;
 import java.lang.classfile.ClassElement;
@@ -98,10 +99,14 @@ final class ClassRewriter {
 
     private MethodTransform transform(MethodModel method) {
         return (builder, element) -> {
-            if (element instanceof CodeModel code) {
-                builder.transformCode(code, transform(method, code));
-            } else {
-                builder.with(element);
+            switch (element) {
+                case CodeModel code -> builder.transformCode(code, transform(method, code));
+                // Another class calls it.
+                case AccessFlags flags
+                when KernelCode.key(method).equals(kernel) ->
+                    builder.withFlags(flags.flagsMask() & ~(ClassFile.ACC_PRIVATE | ClassFile.ACC_PROTECTED)
+                            | ClassFile.ACC_PUBLIC);
+                default -> builder.with(element);
             }
         };
     }

@@ -1,13 +1,13 @@
 package org.tornadoattention.simulator.instrument;
 
-import java.lang.invoke.MethodHandle;
 import java.util.List;
+import org.tornadoattention.simulator.engine.KernelCall;
 
 /**
  * An instrumented kernel.
  *
  * @param owner the copy of the kernel's class
- * @param handle takes the arguments as an array; of an instance method the object comes first
+ * @param call calls it
  * @param parameterNames the names of the parameters
  * @param parallelLoops the variables of the parallel loops, outermost first
  * @param costPlaces the lines of source of the places that the code names when costs are asked for
@@ -15,7 +15,7 @@ import java.util.List;
  */
 public record CompiledKernel(
         Class<?> owner,
-        MethodHandle handle,
+        KernelCall call,
         List<String> parameterNames,
         List<String> parallelLoops,
         List<String> costPlaces,

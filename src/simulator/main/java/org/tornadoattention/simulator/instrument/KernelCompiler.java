@@ -2,8 +2,6 @@ package org.tornadoattention.simulator.instrument;
 
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.attribute.CodeAttribute;
-import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.Array;
@@ -17,6 +15,7 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.tornadoattention.simulator.engine.KernelCall;
 import org.tornadoattention.simulator.engine.WarpIntrinsics;
 
 /**
@@ -152,19 +151,17 @@ public final class KernelCompiler {
                                 .toList()
                         : found.parameterNames());
         try {
-            Class<?> copiedOwner = Class.forName(owner.getName(), isStatic, new CopyLoader(owner, classes));
-            Method copy = copiedOwner.getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
-            copy.setAccessible(true);
-            MethodHandle handle = MethodHandles.lookup()
-                    .unreflect(copy)
-                    .asSpreader(Object[].class, parameters.size())
-                    .asType(MethodType.methodType(void.class, Object[].class));
+            classes.put(KernelCalls.name(kernel), KernelCalls.classFile(kernel));
+            CopyLoader loader = new CopyLoader(owner, classes);
+            Class<?> copiedOwner = Class.forName(owner.getName(), isStatic, loader);
+            KernelCall call = (KernelCall)
+                    loader.loadClass(KernelCalls.name(kernel)).getConstructor().newInstance();
             if (isStatic && found != null && found.asksContextFirst()) {
-                callWithNothing(handle, copy);
+                callWithNothing(call, kernel);
             }
             return new CompiledKernel(
                     copiedOwner,
-                    handle,
+                    call,
                     parameters,
                     found == null ? List.of() : found.parallelLoops(),
                     sites.costPlaces(),
@@ -179,17 +176,17 @@ public final class KernelCompiler {
      * compile kernels by their second call, and to have callers wait for that, then runs each work-item compiled: all
      * of a group begin before one ends, and those that begin with the interpreter end with it.
      */
-    private static void callWithNothing(MethodHandle handle, Method copy) {
-        Object[] nothing = Stream.of(copy.getParameterTypes())
+    private static void callWithNothing(KernelCall call, Method kernel) {
+        Object[] nothing = Stream.of(kernel.getParameterTypes())
                 .map(type -> Array.get(Array.newInstance(type, 1), 0))
                 .toArray();
-        for (int call = 0; call < 2; call++) {
+        for (int i = 0; i < 2; i++) {
             try {
-                handle.invokeExact(nothing);
+                call.call(nothing);
             } catch (NullPointerException _) {
                 // There is no context.
             } catch (Throwable e) {
-                throw new IllegalStateException("The copy of " + copy + " does not begin with its work-item", e);
+                throw new IllegalStateException("The copy of " + kernel + " does not begin with its work-item", e);
             }
         }
     }
