@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
@@ -311,10 +311,18 @@ class UsersTest {
     }
 
     /** Embedding models with many short texts a call: tokens of all texts packed, {@code [tokens][h * d]}. */
-    @ParameterizedTest
-    @CsvSource({"false, 20", "true, 1000"})
-    void manyShortTextsPacked(boolean jvm, int texts) {
-        ComputeDevice device = jvm ? Devices.jvm(Runnable::run, 1) : TestDevice.get();
+    @Test
+    void manyShortTextsPacked() {
+        assertPackedIsAccurate(TestDevice.get(), 20);
+    }
+
+    @Test
+    @Tag("second-tier")
+    void aThousandShortTextsPackedOnTheJvm() {
+        assertPackedIsAccurate(Devices.jvm(Runnable::run, 1), 1000);
+    }
+
+    private static void assertPackedIsAccurate(ComputeDevice device, int texts) {
         Random random = new Random(texts);
         int[] offsets = new int[texts + 1];
         for (int text = 0; text < texts; text++) {

@@ -168,38 +168,45 @@ class StayingGroupsTest {
                 .withMask(Mask.blocks(BlockMask.of(mask, 1, 2, length, length, BlockMask.DEFAULT_BLOCK, 64)));
     }
 
+    /** Of the day: each tile and option that is with them. */
     static Stream<Arguments> blockMasks() {
-        return Stream.of(
-                        of(1, 2, 2, 640, blocks(640, (b, h, i, j) -> (i / 128 + j / 64 + h) % 3 == 0), "128x64"),
-                        // None, one or two tiles of keys, and rows that see nothing.
-                        of(
-                                1,
-                                2,
-                                1,
-                                500,
-                                blocks(500, (b, h, i, j) -> i / 128 % 2 == 1 && i % 5 > 0 && j < 90),
-                                "128x64"),
-                        of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> i >= 384), "128x64"),
-                        of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> false), "128x64"),
-                        of(1, 2, 2, 520, blocks(520, (b, h, i, j) -> j <= i), "128x128"),
-                        of(2, 2, 2, 260, blocks(260, (b, h, i, j) -> j <= i).withCausal(), "128x64"),
-                        of(
-                                2,
-                                2,
-                                2,
-                                300,
-                                blocks(300, (b, h, i, j) -> i / 50 == j / 50).withKeyLengths(0, 211),
-                                "128x64"),
-                        of(
-                                1,
-                                2,
-                                2,
-                                400,
-                                blocks(400, (b, h, i, j) -> (i / 128 + j / 64) % 2 == 0)
-                                        .withSoftcap(4)
-                                        .withDropout(0.2, 3),
-                                "128x64"))
+        return CoveringArray.ofEachValue(StayingGroupsTest::valuesWithBlocks)
+                .ofTheDay(casesWithBlocks())
                 .map(Arguments::of);
+    }
+
+    private static List<?> valuesWithBlocks(Case row) {
+        AttentionShape shape = row.shape;
+        AttentionOptions options = row.options;
+        return List.of(
+                row.tile,
+                shape.batch(),
+                shape.heads() / shape.kvHeads(),
+                options.keyLengths().length,
+                options.hasDropout(),
+                options.hasSoftcap(),
+                options.mask().isCausal());
+    }
+
+    private static Stream<Case> casesWithBlocks() {
+        return Stream.of(
+                of(1, 2, 2, 640, blocks(640, (b, h, i, j) -> (i / 128 + j / 64 + h) % 3 == 0), "128x64"),
+                // None, one or two tiles of keys, and rows that see nothing.
+                of(1, 2, 1, 500, blocks(500, (b, h, i, j) -> i / 128 % 2 == 1 && i % 5 > 0 && j < 90), "128x64"),
+                of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> i >= 384), "128x64"),
+                of(1, 2, 2, 500, blocks(500, (b, h, i, j) -> false), "128x64"),
+                of(1, 2, 2, 520, blocks(520, (b, h, i, j) -> j <= i), "128x128"),
+                of(2, 2, 2, 260, blocks(260, (b, h, i, j) -> j <= i).withCausal(), "128x64"),
+                of(2, 2, 2, 300, blocks(300, (b, h, i, j) -> i / 50 == j / 50).withKeyLengths(0, 211), "128x64"),
+                of(
+                        1,
+                        2,
+                        2,
+                        400,
+                        blocks(400, (b, h, i, j) -> (i / 128 + j / 64) % 2 == 0)
+                                .withSoftcap(4)
+                                .withDropout(0.2, 3),
+                        "128x64"));
     }
 
     /** Groups of two tiles of queries each, which the copying warps list the keys of. */
