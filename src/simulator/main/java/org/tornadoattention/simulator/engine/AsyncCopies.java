@@ -20,8 +20,8 @@ final class AsyncCopies {
         this.item = item;
     }
 
-    void start(int[] tile, int index, int value) {
-        open.add(new Copy(tile, index, value));
+    void start(int[] tile, int index, int... values) {
+        open.add(new Copy(tile, index, values));
     }
 
     void commit() {
@@ -32,8 +32,11 @@ final class AsyncCopies {
     void await(int groups) {
         while (committed.size() > groups) {
             for (Copy copy : committed.remove()) {
-                LocalHooks.beforeLocalWrite(copy.tile, copy.index, item);
-                copy.tile[copy.index] = copy.value;
+                LocalArray array = LocalHooks.localArray(copy.tile, item);
+                for (int i = 0; i < copy.values.length; i++) {
+                    LocalHooks.beforeLocalWrite(copy.index + i, array, item);
+                    copy.tile[copy.index + i] = copy.values[i];
+                }
                 unfenced = true;
             }
         }
@@ -56,5 +59,5 @@ final class AsyncCopies {
         return unfenced;
     }
 
-    private record Copy(int[] tile, int index, int value) {}
+    private record Copy(int[] tile, int index, int... values) {}
 }

@@ -203,9 +203,7 @@ final class WarpLane {
             int bits = rawBits(source, index + e);
             values[e * elementBytes / Integer.BYTES] |= bits << Byte.SIZE * (e * elementBytes % Integer.BYTES);
         }
-        for (int i = 0; i < CHUNK_INTS; i++) {
-            item.asyncCopies().start(tile, first + i, values[i]);
-        }
+        item.asyncCopies().start(tile, first, values);
     }
 
     void awaitCopies(int pending) {

@@ -37,6 +37,7 @@ final class WorkGroup {
     /** Null unless somebody wants a picture that this group is in. */
     private final GroupTrace picture;
 
+    private LocalArray lastAsked;
     private int cursor;
     private int atBarrier;
     private long barriersPassed;
@@ -156,10 +157,15 @@ final class WorkGroup {
 
     /** Returns the local array with these elements, or null for any other array. */
     LocalArray localArray(Object elements) {
-        // Asked so often that an iterator would tell.
+        // Asked so often that an iterator would tell, and mostly for the same.
+        if (lastAsked != null && lastAsked.elements() == elements) {
+            return lastAsked;
+        }
         for (int i = 0; i < localArrays.size(); i++) {
-            if (localArrays.get(i).elements() == elements) {
-                return localArrays.get(i);
+            LocalArray array = localArrays.get(i);
+            if (array.elements() == elements) {
+                lastAsked = array;
+                return array;
             }
         }
         return null;
