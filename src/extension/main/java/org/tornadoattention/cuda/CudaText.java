@@ -46,6 +46,10 @@ final class CudaText {
         return MARK + " " + result + " = __shfl_sync(0xffffffffu, " + value + ", 0);";
     }
 
+    static String any(String result, String value) {
+        return result + " = __any_sync(0xffffffffu, " + value + ");";
+    }
+
     /** The branch makes a block of its own of what follows; whether it is taken makes no difference. */
     static String settle(String value) {
         return MARK + " if (__any_sync(0xffffffffu, " + value + " == -0.5f)) { __nanosleep(1); }";

@@ -48,6 +48,7 @@ final class WarpPlugins {
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         value("shuffleXor", JavaKind.Int, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), INT, INT);
         value("uniform", JavaKind.Int, (r, a) -> CudaText.uniform(r, a[0]), INT);
+        value("any", JavaKind.Int, (r, a) -> CudaText.any(r, a[0]), INT);
         effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);

@@ -11,7 +11,8 @@ import org.tornadoattention.kernel.parts.Features;
  * @param blockK keys in it (Bc)
  * @param warps warps that compute it, 0 where work-items share it in another way
  * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows
- *     no further than F16 holds with room to spare
+ *     no further than F16 holds with room to spare; warp-group lets it grow by up to 4 with biases and from 192 queries
+ *     on, whatever this says
  */
 public record Tile(Tiling tiling, int blockQ, int blockK, int warps, int rescaleThreshold) {
 

@@ -46,12 +46,6 @@ record WarpGroupSpec() implements KernelSpec {
     /** The widest head for which 192 queries leave a lane registers. */
     private static final int WIDEST_OF_BIASES = 128;
 
-    /**
-     * By how much a maximum may grow there before O is rescaled, as an exponent of 2: instructions bind that kernel
-     * (docs/performance.md), and an exponential of up to 256 is as exact in 16 bits.
-     */
-    private static final int THRESHOLD_OF_BIASES = 8;
-
     /** The tile where local memory has no room for a bias beside 128 keys. */
     private static final String OF_BIASES_OF_WIDEST = "128x64/8";
 
@@ -493,14 +487,7 @@ record WarpGroupSpec() implements KernelSpec {
          */
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
-            Stream<Tile> special = special(problem, device)
-                    .map(this::tile)
-                    .map(tile -> problem.functions().form().hasNarrowBias() ? rescaledSeldom(tile) : tile);
-            return Stream.concat(special, super.bestFirst(problem, device));
-        }
-
-        private Tile rescaledSeldom(Tile tile) {
-            return tile(tile.blockQ(), tile.blockK(), tile.warps(), THRESHOLD_OF_BIASES);
+            return Stream.concat(special(problem, device).map(this::tile), super.bestFirst(problem, device));
         }
 
         private Stream<String> special(AttentionProblem problem, ComputeDevice device) {

@@ -94,6 +94,15 @@ public final class Warp {
     }
 
     /**
+     * {@return 1 where {@code value} is not 0 in any lane of the warp, otherwise 0: the same in all of them}
+     *
+     * @param value this lane's number
+     */
+    public static int any(int value) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Sees to it that {@code value} is computed before what follows. The assembler likes to move arithmetic behind a
      * wait for matrix products, under which it was meant to run; it moves nothing that this value needs past this call.
      * It costs a comparison, a vote and a branch.

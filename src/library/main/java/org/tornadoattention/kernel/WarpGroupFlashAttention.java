@@ -84,6 +84,9 @@ public final class WarpGroupFlashAttention {
      */
     private static final int TURNS_UP_TO = 64;
 
+    /** Warp groups whose products fill the tensor cores while one of them has none under way. */
+    private static final int GROUPS_THAT_FILL = 3;
+
     /** What is known of a tile of queries where groups stay: elements of an array of so many. */
     private static final int PLACE = 10;
 
@@ -118,6 +121,18 @@ public final class WarpGroupFlashAttention {
     /** Further bytes where a dense bias of 16 bits is copied. */
     public static int biasBytes(int blockQ, int blockK) {
         return PLACES * BiasTiles.bytes(blockQ, blockK);
+    }
+
+    /**
+     * Whether maxima are raised seldom, where P shows that they are too low: with biases, and where three warp groups
+     * compute, whose products leave the tensor cores nothing to wait for while one of them turns S into P.
+     */
+    private static boolean isRaisedSeldom(int blockQ) {
+        boolean seldom = Functions.addBiases();
+        if (blockQ / 64 >= GROUPS_THAT_FILL) {
+            seldom = true;
+        }
+        return seldom;
     }
 
     private static int barrierInts() {
@@ -499,6 +514,32 @@ public final class WarpGroupFlashAttention {
     }
 
     /**
+     * P of a tile and l where {@link #isRaisedSeldom}. Nearly always m can stay as it is, which P shows when it is there; otherwise it
+     * is computed once more, from the maxima of S.
+     */
+    @Phase
+    private static void weigh(
+            int type, float[] s, int[] p, float[] m, float[] l, float[] correction, IntArray keyLengths, int batchHead,
+            int query, int key, int blockK, float factor, int features) {
+        int grown = 1;
+        if ((features & Features.DROPOUT) == 0) {
+            float[] sums = new float[2];
+            grown = Warp.any(WarpScores.weigh(type, s, p, m, sums, blockK, factor));
+            if (grown == 0) {
+                l[0] += sums[0];
+                l[1] += sums[1];
+                correction[0] = 1f;
+                correction[1] = 1f;
+            }
+        }
+        if (grown > 0) {
+            WarpScores.softmaxWithRoom(s, m, l, correction, blockK, factor);
+            WarpScores.drop(s, 1, blockK, keyLengths, batchHead, query, key, features);
+            WarpScores.pack(type, s, p, 1, blockK);
+        }
+    }
+
+    /**
      * All that a warp group computes of a tile of queries, before O / l.
      *
      * @param ofQ the phase of the barrier {@code fullQ} in which Q comes
@@ -536,7 +577,11 @@ public final class WarpGroupFlashAttention {
             firstScores(
                     s, biases, tile, atList, from, copied, batch, head, i0, row, item, j, column, seqQ, offset, length,
                     blockK, everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
-            WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+            if (isRaisedSeldom(blockQ)) {
+                WarpScores.softmaxWithRoom(s, m, l, correction, blockK, factor);
+            } else {
+                WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+            }
             WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
             WarpScores.pack(type, s, p, 1, blockK);
 
@@ -565,7 +610,13 @@ public final class WarpGroupFlashAttention {
                             type, o, p, tile, atV + (step - 1) % PLACES * valueBytes, blockK, paddedValueDim);
                     WarpGroup.commit();
                 } else {
-                    WarpScores.rescale(o, correction, 1, paddedValueDim);
+                    if (isRaisedSeldom(blockQ)) {
+                        if (correction[0] * correction[1] != 1f) {
+                            WarpScores.rescale(o, correction, 1, paddedValueDim);
+                        }
+                    } else {
+                        WarpScores.rescale(o, correction, 1, paddedValueDim);
+                    }
                     startOutputs(
                             type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, step - 1);
                 }
@@ -576,11 +627,19 @@ public final class WarpGroupFlashAttention {
                         s, biases, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied, batch, head,
                         i0, row, item, j, column, seqQ, offset, length, blockK, everyLeft, everyRight, windowLeft,
                         windowRight, scale, softcap, slope, features);
-                WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
+                if (!isRaisedSeldom(blockQ)) {
+                    WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+                }
+                WarpGroup.await(0, o, paddedValueDim / 2);
                 WarpBarrier.arrive(barriers, freeV + (step - 1) % PLACES * 2);
-                WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
-                WarpScores.pack(type, s, p, 1, blockK);
+                if (isRaisedSeldom(blockQ)) {
+                    weigh(
+                            type, s, p, m, l, correction, keyLengths, batchHead, i0 + row, j + column, blockK, factor,
+                            features);
+                } else {
+                    WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+                    WarpScores.pack(type, s, p, 1, blockK);
+                }
             }
 
             if (freeQ > 0) {

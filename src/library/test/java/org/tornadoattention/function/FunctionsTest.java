@@ -179,4 +179,41 @@ class FunctionsTest {
             assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
         }
     }
+
+    /**
+     * Biases whose largest of a row comes late, all at once or little by little, from the lowest numbers or none at
+     * all: kernels that leave a maximum as it is for a while must see that it is too low.
+     */
+    @ParameterizedTest
+    @CsvSource({"F16, 256, 16", "BF16, 256, 64", "F16, 320, 128", "F16, 300, 64"})
+    void maximaThatComeLateAreSeen(DType dtype, int keys, int headDim) {
+        AttentionKernel kernel = AttentionKernel.WARP_GROUP;
+        assumeTrue(kernel.supports(TestDevice.of(kernel)));
+        float[] biases = new float[128 * keys];
+        for (int i = 0; i < 128; i++) {
+            for (int j = 0; j < keys; j++) {
+                float bias = i * 37 % 64 / 32f - j * 21 % 64 / 32f;
+                int late = j < keys - 20 ? 0 : 1;
+                biases[i * keys + j] = switch (i % 8) {
+                    case 0 -> late > 0 ? bias : -60_000f;
+                    case 1 -> late > 0 ? bias : Float.NEGATIVE_INFINITY;
+                    case 2 -> 0.05f * j;
+                    case 3 -> 3 * j;
+                    case 4 -> bias + (j % 97 == 90 ? 300 : 0);
+                    case 5 -> j < 100 ? Float.NEGATIVE_INFINITY : -60_000f;
+                    case 6 -> late > 0 ? 12 + bias : bias;
+                    default -> bias;
+                };
+            }
+        }
+        AttentionOptions options = AttentionOptions.defaults().withBias(Tensor.of(dtype, biases, 1, 1, 128, keys));
+        Tensor q = Tensor.random(DType.F16, 1, 1, 1, 128, headDim);
+        Tensor k = Tensor.random(DType.F16, 2, 1, 1, keys, headDim);
+        Tensor v = Tensor.random(DType.F16, 3, 1, 1, keys, headDim);
+        AccuracyCheck check = AccuracyCheck.of(q, k, v, options);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
+            AttentionResult result = attention.forward(q, k, v, options);
+            assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+        }
+    }
 }

@@ -224,6 +224,24 @@ class WarpIntrinsicsTest {
         }
     }
 
+    static void any(KernelContext context, FloatArray out) {
+        Warp.requireGroupSize(64);
+        out.set(context.globalIdx, Warp.any(context.globalIdx % 64 == 45 ? 4 : 0));
+    }
+
+    @Test
+    void allLanesHearWhatOneSays() {
+        FloatArray out = new FloatArray(128);
+        Plans.run(
+                new TaskGraph("any")
+                        .task("kernel", WarpIntrinsicsTest::any, new KernelContext(), out)
+                        .transferToHost(EVERY_EXECUTION, out),
+                Plans.grid(128, 64));
+        for (int i = 0; i < 128; i++) {
+            assertThat(out.get(i)).isEqualTo(i / 32 % 2);
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({
         "0x1.001fp0, 0x1.0p0, below half",

@@ -15,6 +15,12 @@ public final class WarpScores {
 
     public static final float LOG2_E = 1.4426950408889634f;
 
+    /** By how many exponents of 2 {@link #softmaxWithRoom} leaves m above the largest score. */
+    private static final int ROOM = 3;
+
+    /** In each of two packed floats, F16 or BF16, that are not negative: the bit that those from 2 on have. */
+    private static final int AT_LEAST_2 = 0x40004000;
+
     private WarpScores() {}
 
     /** Whether scores need no more than one factor on their way into the exponential. */
@@ -508,6 +514,36 @@ public final class WarpScores {
         softmaxOfBlocks(s, m, l, correction, 2 * rowTiles, columns, factor, threshold);
     }
 
+    /**
+     * P = 2^(S - m) of a tile of 16 rows with the m that there is, packed as {@link #pack} does, and its row sums. S
+     * stays.
+     *
+     * @return not 0 where an element is at least 2, or no number: then m is too low, and P and its sums are void
+     */
+    public static int weigh(int type, float[] s, int[] p, float[] m, float[] sums, int columns, float factor) {
+        int bits = 0;
+        for (int r = 0; r < 2; r++) {
+            float even = 0f;
+            float odd = 0f;
+            for (int n = 0; n < columns / 8; n++) {
+                float p0 = Warp.exp2(s[4 * n + 2 * r] * factor - m[r]);
+                float p1 = Warp.exp2(s[4 * n + 2 * r + 1] * factor - m[r]);
+                even += p0;
+                odd += p1;
+                int packed = Warp.pack(type, p0, p1);
+                bits |= packed;
+                p[2 * n + r] = packed;
+            }
+            sums[r] = even + odd;
+        }
+        return bits & AT_LEAST_2;
+    }
+
+    /** {@link #softmax} of a tile of 16 rows, m higher by {@link #ROOM}: most tiles that follow leave it as it is. */
+    public static void softmaxWithRoom(float[] s, float[] m, float[] l, float[] correction, int columns, float factor) {
+        softmaxOfBlocks(s, m, l, correction, 2, columns, factor, 0, ROOM);
+    }
+
     /** {@link #softmax} of the first {@code rowBlocks} blocks of 8 rows. */
     public static void softmaxOfBlocks(
             float[] s,
@@ -518,6 +554,19 @@ public final class WarpScores {
             int columns,
             float factor,
             int threshold) {
+        softmaxOfBlocks(s, m, l, correction, rowBlocks, columns, factor, threshold, 0);
+    }
+
+    private static void softmaxOfBlocks(
+            float[] s,
+            float[] m,
+            float[] l,
+            float[] correction,
+            int rowBlocks,
+            int columns,
+            float factor,
+            int threshold,
+            int room) {
         for (int r = 0; r < rowBlocks; r++) {
             int row = r / 2 * columns / 2 + r % 2 * 2;
             // Four maxima that do not wait for one another: the next of a chain begins some five cycles after the last.
@@ -537,6 +586,9 @@ public final class WarpScores {
             float top = TornadoMath.max(TornadoMath.max(even, odd), TornadoMath.max(otherEven, otherOdd));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 1));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 2)) * factor;
+            if (room > 0) {
+                top += room;
+            }
             float now = top > m[r] + threshold ? top : m[r];
             correction[r] = Warp.exp2(m[r] - now);
             m[r] = now;

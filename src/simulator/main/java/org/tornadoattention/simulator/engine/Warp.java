@@ -223,6 +223,13 @@ final class Warp {
         return first;
     }
 
+    /** Gives all lanes 1 where the part of any is not 0, otherwise 0. */
+    static Object[] any(Object[] parts) {
+        Object[] any = parts.clone();
+        Arrays.fill(any, Arrays.stream(parts).anyMatch(part -> (int) part != 0) ? 1 : 0);
+        return any;
+    }
+
     /** Returns the lane with this number. */
     WorkItem item(int lane) {
         return lanes[lane];

@@ -43,6 +43,11 @@ public final class WarpIntrinsics {
         return lane().uniform(value);
     }
 
+    /** Returns 1 where the value of any lane is not 0. */
+    public static int any(int value) {
+        return lane().any(value);
+    }
+
     /** Is a matter of scheduling; checks that a lane runs. */
     public static void settle(float value) {
         lane();

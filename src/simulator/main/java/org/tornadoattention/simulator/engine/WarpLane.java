@@ -72,6 +72,10 @@ final class WarpLane {
         return value;
     }
 
+    int any(int value) {
+        return (int) warp.exchange(item, "any", value, Warp::any);
+    }
+
     void loadMatrices(int[] registers, int at, int[] tile, int byteOffset, boolean transposed) {
         LocalArray array = localArray(tile, "loads matrices from");
         int first = chunkIndex(array, byteOffset, "loads a row of a matrix from");
