@@ -20,6 +20,14 @@ record WarpGroupChunkSpec() implements DecodeSpec {
 
     private static final int WIDEST_HEAD = 256;
 
+    /** The widest head whose chunks have tiles of 192 queries: they leave those who copy 32 registers a lane. */
+    private static final int NARROW = 64;
+
+    /** What wider heads have instead, and its warps that compute: those who look up pages have more registers there. */
+    private static final String OF_WIDE_HEADS = "128x160/8";
+
+    private static final int WARPS_OF_WIDE_HEADS = 8;
+
     /** Parts of the keys at most: each costs an output in F32, written and read once more. */
     private static final int MOST_SPLITS = 16;
 
@@ -87,7 +95,10 @@ record WarpGroupChunkSpec() implements DecodeSpec {
                 problem.keys(),
                 problem.headDim());
         AttentionProblem pass = AttentionProblem.of(shape, problem.dtype(), AttentionOptions.defaults());
-        return tiling.choose(pass, device);
+        return tiling.choose(pass, device)
+                .map(tile -> tile.warps() > WARPS_OF_WIDE_HEADS && problem.headDim() > NARROW
+                        ? tiling.tile(OF_WIDE_HEADS)
+                        : tile);
     }
 
     /** As many parts as make the last wave of groups end soonest. */

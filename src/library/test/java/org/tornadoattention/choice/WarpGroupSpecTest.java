@@ -116,6 +116,21 @@ class WarpGroupSpecTest {
 
     @ParameterizedTest
     @CsvSource({
+        "64, 4096, 192x128/12",
+        "120, 4096, 128x160/8",
+        "128, 4095, 128x128/8",
+        "128, 4096, 192x80/12",
+        "136, 4096, 128x80/8"
+    })
+    void longSequencesHaveTilesOfThreeWarpGroupsWhereTheyAreFaster(int headDim, int length, String tile) {
+        AttentionProblem problem = forward(new AttentionShape(1, 1, 1, length, length, headDim));
+        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
+                        .tileNames())
+                .contains(tile);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
         "64, F16, 128x128/8",
         "65, F16, 192x64/12",
         "128, BF16, 192x64/12",
