@@ -73,15 +73,6 @@ record WarpGroupSpec() implements KernelSpec {
     private static final int LONGEST_OF_STAYING_TOGETHER = 2048;
 
     /**
-     * The tile of groups that stay, for narrow heads under a causal mask and few keys: tiles of keys end where those of
-     * queries do.
-     */
-    private static final String OF_STAYING = "128x128/8";
-
-    /** Keys of sequences for which it is the faster one. */
-    private static final int LONGEST_OF_SQUARE = 1024;
-
-    /**
      * From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer.
      */
     private static final long ROUNDS_OF_PAIRS = 8;
@@ -487,19 +478,13 @@ record WarpGroupSpec() implements KernelSpec {
          */
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
-            return Stream.concat(special(problem, device).map(this::tile), super.bestFirst(problem, device));
+            return Stream.concat(special(problem).map(this::tile), super.bestFirst(problem, device));
         }
 
-        private Stream<String> special(AttentionProblem problem, ComputeDevice device) {
+        private static Stream<String> special(AttentionProblem problem) {
             AttentionShape shape = problem.shape();
             if (!problem.functions().isEmpty()) {
                 return ofFunctions(problem);
-            }
-            if (shape.headDim() <= NARROW
-                    && problem.windowRight() >= 0
-                    && shape.seqK() <= LONGEST_OF_SQUARE
-                    && stay(new Work(problem, List.of(tile(OF_STAYING)), device))) {
-                return Stream.of(OF_STAYING);
             }
             boolean narrowValues = shape.headDim() > NARROW_VALUES
                     && shape.headDim() <= WIDEST_OF_NARROW_VALUES

@@ -116,17 +116,20 @@ class WarpGroupSpecTest {
 
     @ParameterizedTest
     @CsvSource({
-        "64, 4096, 192x128/12",
+        "64, 512, 192x128/12",
         "120, 4096, 128x160/8",
         "128, 4095, 128x128/8",
         "128, 4096, 192x80/12",
         "136, 4096, 128x80/8"
     })
-    void longSequencesHaveTilesOfThreeWarpGroupsWhereTheyAreFaster(int headDim, int length, String tile) {
-        AttentionProblem problem = forward(new AttentionShape(1, 1, 1, length, length, headDim));
-        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
-                        .tileNames())
-                .contains(tile);
+    void tilesOfThreeWarpGroupsAreTakenWhereTheyAreFaster(int headDim, int length, String tile) {
+        AttentionShape shape = new AttentionShape(1, 34, 34, length, length, headDim);
+        for (AttentionOptions options : List.of(AttentionOptions.defaults(), AttentionOptions.causal())) {
+            AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
+            assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
+                            .tileNames())
+                    .contains(tile);
+        }
     }
 
     @ParameterizedTest
@@ -239,24 +242,6 @@ class WarpGroupSpecTest {
         return new KernelChoice(AttentionKernel.WARP_GROUP, tiles, "")
                 .tileNames()
                 .orElseThrow();
-    }
-
-    @ParameterizedTest
-    @CsvSource({
-        "34, 512, 64, true, 128x128/8",
-        "33, 512, 64, true, 192x128/12",
-        "34, 512, 64, false, 192x128/12",
-        "34, 1024, 64, true, 128x128/8",
-        "34, 1025, 64, true, 192x128/12"
-    })
-    void theTileOfGroupsThatStay(int heads, int length, int headDim, boolean causal, String tile) {
-        AttentionProblem problem = AttentionProblem.of(
-                new AttentionShape(1, heads, heads, length, length, headDim),
-                DType.F16,
-                causal ? AttentionOptions.causal() : AttentionOptions.defaults());
-        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
-                        .tileNames())
-                .contains(tile);
     }
 
     /** 132 multiprocessors, and a group for each tile of 128 queries where there are no more. */
