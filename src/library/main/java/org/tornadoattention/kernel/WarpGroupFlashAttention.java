@@ -135,6 +135,17 @@ public final class WarpGroupFlashAttention {
         return seldom;
     }
 
+    /** O times the factors of its rows, most often 1 where maxima are raised seldom. */
+    private static void rescale(float[] o, float[] correction, int blockQ, int paddedValueDim) {
+        if (isRaisedSeldom(blockQ)) {
+            if (correction[0] * correction[1] != 1f) {
+                WarpScores.rescale(o, correction, 1, paddedValueDim);
+            }
+        } else {
+            WarpScores.rescale(o, correction, 1, paddedValueDim);
+        }
+    }
+
     private static int barrierInts() {
         return (Functions.leaveTilesOut() ? BARRIERS_WITH_LISTS : BARRIERS) * WarpBarrier.INTS;
     }
@@ -602,21 +613,13 @@ public final class WarpGroupFlashAttention {
                 if (Functions.addBiases()) {
                     BiasTiles.read(
                             biases, tile, atBiases + place * BiasTiles.bytes(blockQ, blockK), blockQ, blockK, item);
-                    if (correction[0] * correction[1] != 1f) {
-                        WarpScores.rescale(o, correction, 1, paddedValueDim);
-                    }
+                    rescale(o, correction, blockQ, paddedValueDim);
                     WarpGroup.fence();
                     WarpTiles.startSum(
                             type, o, p, tile, atV + (step - 1) % PLACES * valueBytes, blockK, paddedValueDim);
                     WarpGroup.commit();
                 } else {
-                    if (isRaisedSeldom(blockQ)) {
-                        if (correction[0] * correction[1] != 1f) {
-                            WarpScores.rescale(o, correction, 1, paddedValueDim);
-                        }
-                    } else {
-                        WarpScores.rescale(o, correction, 1, paddedValueDim);
-                    }
+                    rescale(o, correction, blockQ, paddedValueDim);
                     startOutputs(
                             type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, step - 1);
                 }
