@@ -113,6 +113,15 @@ public sealed interface KernelSpec
     }
 
     /**
+     * {@return the memory that the launches of {@link #forward} hand each other, and work-groups of one launch}
+     *
+     * @param work the problem, its tile and the device
+     */
+    default List<Scratch> scratch(Work work) {
+        return scratch(work.shape(), work.tiles().stream().findFirst());
+    }
+
+    /**
      * {@return the launches that compute a forward pass, in order}
      *
      * @param work the problem, its tile and the device

@@ -14,6 +14,7 @@ import org.tornadoattention.kernel.parts.PartialSums;
  * @param method the kernel's name
  * @param numbers arguments by the parameter that gets them
  * @param arrays for a parameter that is not named like it, the array of the pass or the {@link Scratch} that it gets
+ * @param answers by a class of the kernel's parts, numbers that its methods without parameters are to give
  * @param featuresAdded bits that its {@code features} have beyond those of the pass
  * @param featuresLeftOut bits of the pass that they lack
  * @param sumsMany whether it adds so many terms that {@code PartialSums} joins runs of them
@@ -26,6 +27,7 @@ public record Launch(
         String method,
         Map<String, Number> numbers,
         Map<String, String> arrays,
+        Map<Class<?>, Map<String, Integer>> answers,
         int featuresAdded,
         int featuresLeftOut,
         boolean sumsMany,
@@ -36,11 +38,12 @@ public record Launch(
     public Launch {
         numbers = Map.copyOf(numbers);
         arrays = Map.copyOf(arrays);
+        answers = Map.copyOf(answers);
     }
 
     /** A launch without a grid yet. */
     static Launch of(String suffix, Class<?> owner, String method) {
-        return new Launch(suffix, owner, method, Map.of(), Map.of(), 0, 0, false, 0, 0);
+        return new Launch(suffix, owner, method, Map.of(), Map.of(), Map.of(), 0, 0, false, 0, 0);
     }
 
     /** The same with a number for a parameter. */
@@ -48,7 +51,17 @@ public record Launch(
         Map<String, Number> more = new HashMap<>(numbers);
         more.put(parameter, number);
         return new Launch(
-                suffix, owner, method, more, arrays, featuresAdded, featuresLeftOut, sumsMany, groups, groupSize);
+                suffix,
+                owner,
+                method,
+                more,
+                arrays,
+                answers,
+                featuresAdded,
+                featuresLeftOut,
+                sumsMany,
+                groups,
+                groupSize);
     }
 
     /** The same with an array, by its name, for a parameter. */
@@ -56,7 +69,35 @@ public record Launch(
         Map<String, String> more = new HashMap<>(arrays);
         more.put(parameter, array);
         return new Launch(
-                suffix, owner, method, numbers, more, featuresAdded, featuresLeftOut, sumsMany, groups, groupSize);
+                suffix,
+                owner,
+                method,
+                numbers,
+                more,
+                answers,
+                featuresAdded,
+                featuresLeftOut,
+                sumsMany,
+                groups,
+                groupSize);
+    }
+
+    /** The same with constants of one of the kernel's parts. */
+    Launch answering(Class<?> part, Map<String, Integer> constants) {
+        Map<Class<?>, Map<String, Integer>> more = new HashMap<>(answers);
+        more.put(part, Map.copyOf(constants));
+        return new Launch(
+                suffix,
+                owner,
+                method,
+                numbers,
+                arrays,
+                more,
+                featuresAdded,
+                featuresLeftOut,
+                sumsMany,
+                groups,
+                groupSize);
     }
 
     /** The same with more bits in {@code features}. */
@@ -67,6 +108,7 @@ public record Launch(
                 method,
                 numbers,
                 arrays,
+                answers,
                 featuresAdded | features,
                 featuresLeftOut,
                 sumsMany,
@@ -82,6 +124,7 @@ public record Launch(
                 method,
                 numbers,
                 arrays,
+                answers,
                 featuresAdded,
                 featuresLeftOut | features,
                 sumsMany,
@@ -93,13 +136,23 @@ public record Launch(
     Launch summing(long terms) {
         boolean many = terms >= PartialSums.MANY;
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, many, groups, groupSize);
+                suffix,
+                owner,
+                method,
+                numbers,
+                arrays,
+                answers,
+                featuresAdded,
+                featuresLeftOut,
+                many,
+                groups,
+                groupSize);
     }
 
     /** The same with a number of groups. */
     Launch groups(long count, int size) {
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, sumsMany, count, size);
+                suffix, owner, method, numbers, arrays, answers, featuresAdded, featuresLeftOut, sumsMany, count, size);
     }
 
     /** The same with a work-item for each of so many elements. */

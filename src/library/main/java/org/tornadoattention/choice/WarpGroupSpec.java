@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -14,6 +15,7 @@ import org.tornadoattention.kernel.WarpGroupGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpRowTerms;
+import org.tornadoattention.kernel.parts.DividedTiles;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -76,6 +78,9 @@ record WarpGroupSpec() implements KernelSpec {
      * From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer.
      */
     private static final long ROUNDS_OF_PAIRS = 8;
+
+    /** Tiles of keys of a part of a tile of queries, at least. */
+    private static final int STEPS_OF_PART = 16;
 
     /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
     private static final int HOPPER = 90;
@@ -383,10 +388,55 @@ record WarpGroupSpec() implements KernelSpec {
         boolean stay = stay(work);
         boolean pairs = pairs(work);
         long ofPairs = pairs ? (tiles + 1) / 2 : tiles;
-        long groups = stay ? work.device().computeUnits() : ofPairs;
-        return List.of(work.warps(WarpGroupFlashAttention.class)
+        int parts = partsOfLast(work);
+        long divided = parts > 1 ? tilesOfLast(work) : 0;
+        long groups = stay ? work.device().computeUnits() : ofPairs + divided * (parts - 1);
+        Launch launch = work.warps(WarpGroupFlashAttention.class)
                 .with("staying", stay || pairs ? (int) groups : 0)
-                .groups(groups, work.tile().groupSize(work.shape().widestDim())));
+                .groups(groups, work.tile().groupSize(work.shape().widestDim()));
+        return List.of(parts > 1 ? dividing(launch, (int) (tiles - divided), (int) divided, parts) : launch);
+    }
+
+    private static Launch dividing(Launch launch, int whole, int count, int parts) {
+        return launch.answering(
+                DividedTiles.class, Map.of("arePresent", 1, "whole", whole, "count", count, "parts", parts));
+    }
+
+    @Override
+    public List<Scratch> scratch(Work work) {
+        if (partsOfLast(work) == 1) {
+            return List.of();
+        }
+        long warps = tilesOfLast(work) * work.tile().warps();
+        int columns = (work.shape().valueDim() + 15) / 16 * 16;
+        return List.of(Scratch.floats("sums", warps * DividedTiles.sumsOfWarp(columns)), Scratch.ints("turns", warps));
+    }
+
+    /** Tiles of queries of the last round of all multiprocessors, 0 if that is full. */
+    private static long tilesOfLast(Work work) {
+        return work.queryTiles(work.tile().blockQ()) % work.device().computeUnits();
+    }
+
+    /**
+     * In how many parts groups divide the keys of each tile of a last round that would leave multiprocessors without
+     * work, 1 where that gains nothing: without a mask, so that all tiles take as long, and of sequences so long that a
+     * group's beginning and end count little.
+     */
+    private static int partsOfLast(Work work) {
+        AttentionProblem problem = work.problem();
+        boolean alike = problem.windowLeft() < 0
+                && problem.windowRight() < 0
+                && (problem.functions().isEmpty() || !problem.functions().form().leavesTilesOut());
+        if (!alike
+                || stay(work)
+                || work.device().extension().computeCapability() < HOPPER
+                || work.tile().warps() < WARPS_OF_MULTIPROCESSOR) {
+            return 1;
+        }
+        long divided = tilesOfLast(work);
+        int steps = Math.ceilDiv(work.shape().seqK(), work.tile().blockK());
+        long atOnce = divided == 0 ? 1 : work.device().computeUnits() / divided;
+        return Math.clamp(atOnce, 1, Math.max(1, steps / STEPS_OF_PART));
     }
 
     /**

@@ -10,6 +10,7 @@ import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.BiasTiles;
 import org.tornadoattention.kernel.parts.CachedKeys;
+import org.tornadoattention.kernel.parts.DividedTiles;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
@@ -1155,6 +1156,8 @@ public final class WarpGroupFlashAttention {
             @IfGiven IntArray positions,
             @IfGiven IntArray validRows,
             @IfGiven IntArray lengths,
+            @IfGiven FloatArray sums,
+            @IfGiven IntArray turns,
             int heads,
             int kvHeads,
             int seqQ,
@@ -1210,8 +1213,9 @@ public final class WarpGroupFlashAttention {
         context.localBarrier();
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
-        int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
-        int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
+        int ofAll = DividedTiles.tile(context.groupIdx);
+        int batchHead = Placement.batchHead(ofAll, seqQ, blockQ);
+        int i0 = Placement.firstQuery(ofAll, seqQ, blockQ);
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
@@ -1294,6 +1298,8 @@ public final class WarpGroupFlashAttention {
             tiles = CachedKeys.tilesOfPart(part, all, first);
             j0 += CachedKeys.tilesBefore(part, all, first) * blockK;
         }
+        j0 += DividedTiles.tilesBefore(context.groupIdx, tiles) * blockK;
+        tiles = DividedTiles.tilesOfPart(context.groupIdx, tiles);
 
         if (item >= items) {
             // The group that copies: Q_i, then K_t and V_t-1 as places become free.
@@ -1394,26 +1400,22 @@ public final class WarpGroupFlashAttention {
                 // spotless:on
 
                 // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-                // spotless:off: a call in rows
+                // spotless:off: calls in rows
+                int complete = DividedTiles.join(
+                        o, m, l, sums, turns, context.groupIdx, item / 32, items / 32, lane, paddedValueDim);
                 storeRows(
                         output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row,
-                        column,
-                        lane, seqQ, valueDim, end, offset, length, part, outputType, 0, windowLeft, windowRight,
-                        features);
-                // spotless:on
+                        column, lane, seqQ, valueDim, end * complete, offset, length, part, outputType, 0, windowLeft,
+                        windowRight, features);
                 // Rows that are not finite, once more from the keys that they see.
                 if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                    // spotless:off: a call in rows
                     mend(
                             query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch,
-                            head,
-                            heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim,
-                            end,
-                            offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1,
-                            windowLeft,
-                            windowRight, scale, softcap, slope, features);
-                    // spotless:on
+                            head, heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim,
+                            addedValueDim, end * complete, offset, length, padding, table, part, type, outputType, j0,
+                            j0 + tiles * blockK - 1, windowLeft, windowRight, scale, softcap, slope, features);
                 }
+                // spotless:on
                 if (CachedKeys.areStepsRead()) {
                     endStep(keyLengths, step, item, context.groupIdx, part, head, i0, table, length, padding);
                 }

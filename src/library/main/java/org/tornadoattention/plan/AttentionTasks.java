@@ -44,14 +44,15 @@ final class AttentionTasks {
             ComputeDevice device,
             AttentionArrays arrays) {
         KernelSpec spec = choice.kernel().spec();
+        Work work = new Work(problem, choice.tiles(), device);
         append(
                 graph,
                 grids,
                 name,
                 arguments(problem, arrays, device),
                 features(problem, device),
-                spec.scratch(problem.shape(), choice.tile()),
-                spec.forward(new Work(problem, choice.tiles(), device)));
+                spec.scratch(work),
+                spec.forward(work));
     }
 
     /**
@@ -75,10 +76,15 @@ final class AttentionTasks {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
             all = all.with(memory.name(), array);
         }
-        KernelLauncher launcher = new KernelLauncher(graph, grids, all.with("features", features));
+        all = all.with("features", features);
         for (Launch launch : launches) {
-            KernelLauncher.Task task =
-                    launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
+            Arguments ofLaunch = all;
+            for (Map.Entry<Class<?>, Map<String, Integer>> answers :
+                    launch.answers().entrySet()) {
+                ofLaunch = ofLaunch.answering(answers.getKey(), answers.getValue());
+            }
+            KernelLauncher.Task task = new KernelLauncher(graph, grids, ofLaunch)
+                    .task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
             launch.numbers().forEach(task::with);
             for (Map.Entry<String, String> array : launch.arrays().entrySet()) {
                 task.with(array.getKey(), all.given(array.getValue()));

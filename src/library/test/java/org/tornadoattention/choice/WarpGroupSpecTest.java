@@ -251,7 +251,7 @@ class WarpGroupSpecTest {
         "34, 512, 128, 128x128/8, 132",
         "10, 512, 128, 128x128/8, 40",
         "34, 4096, 128, 128x128/8, 132",
-        "34, 4097, 128, 128x128/8, 1122",
+        "34, 4097, 128, 128x128/8, 1188",
         "34, 512, 256, 128x64/8, 136",
         "40, 512, 64, 64x64/4, 320"
     })
@@ -275,6 +275,31 @@ class WarpGroupSpecTest {
         Work work = new Work(problem, List.of(tiling.tile("128x128/8")), hopper());
         Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
         assertThat(launch.numbers().get("staying")).isEqualTo(stay ? 132 : 0);
+    }
+
+    /** Of 132 multiprocessors, 28, 56, 43, 86 and 64 would have a tile of a last round. */
+    @ParameterizedTest
+    @CsvSource({
+        "16, 8192, 128, 192x80/12, false, 688, 4",
+        "32, 8192, 128, 192x80/12, false, 1376, 2",
+        "1, 8192, 128, 192x80/12, false, 43, 3",
+        "2, 8192, 128, 192x80/12, false, 86, 1",
+        "1, 8192, 64, 192x128/12, true, 43, 1",
+        "1, 8192, 128, 64x64/4, false, 128, 1",
+        "8, 1024, 128, 128x128/8, false, 64, 1"
+    })
+    void tilesOfALastRoundAreDivided(
+            int heads, int length, int headDim, String tile, boolean causal, long tiles, int parts) {
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, heads, heads, length, length, headDim),
+                DType.F16,
+                causal ? AttentionOptions.causal() : AttentionOptions.defaults());
+        Tile ofKernel = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow().tile(tile);
+        Work work = new Work(problem, List.of(ofKernel), hopper());
+        long divided = tiles % 132;
+        assertThat(AttentionKernel.WARP_GROUP.spec().forward(work).getFirst().groups())
+                .isEqualTo(tiles + divided * (parts - 1));
+        assertThat(AttentionKernel.WARP_GROUP.spec().scratch(work)).hasSize(parts > 1 ? 2 : 0);
     }
 
     /** Where block masks leave tiles out: 1056 tiles of queries are eight rounds, more are odd or fit no second Q. */

@@ -36,6 +36,7 @@ import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.AppendTokens;
 import org.tornadoattention.kernel.BackwardRowTerms;
 import org.tornadoattention.kernel.Element;
+import org.tornadoattention.kernel.IfGiven;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.TiledFlashAttention;
@@ -65,10 +66,14 @@ class FormOfKernelTest {
     }
 
     /** Raw bits in each parameter that takes them. */
+    /** With 16-bit floats as raw bits, and without the arrays that no form has together. */
     private static Form form(Kernel kernel) {
         Map<String, Class<?>> arrays = kernel.parameters().stream()
-                .filter(parameter -> parameter.isAnnotationPresent(Element.class))
-                .collect(toMap(Parameter::getName, _ -> ShortArray.class));
+                .filter(parameter ->
+                        parameter.isAnnotationPresent(Element.class) || parameter.isAnnotationPresent(IfGiven.class))
+                .collect(toMap(
+                        Parameter::getName,
+                        parameter -> parameter.isAnnotationPresent(Element.class) ? ShortArray.class : Form.NONE));
         return new Form(kernel, arrays, Map.of(), Map.of(), FunctionForm.NONE);
     }
 

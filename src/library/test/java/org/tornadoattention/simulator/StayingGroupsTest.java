@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -24,7 +23,6 @@ import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeKernel;
-import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.Tile;
@@ -321,29 +319,6 @@ class StayingGroupsTest {
     }
 
     private static Tensor[] run(Case problem, int multiprocessors, Tensor... t) throws TornadoExecutionPlanException {
-        ComputeDevice device = device(multiprocessors);
-        Tensor output = problem.tensor(3);
-        Tensor logSumExp = Tensor.allocate(DType.F32, problem.shape.logSumExpShape());
-        output.fill(Float.NaN);
-        logSumExp.fill(Float.NaN);
-        TaskGraph graph = new TaskGraph("staying");
-        GridScheduler grids = new GridScheduler();
-        try (FlashAttention attention = FlashAttention.on(device, AttentionKernel.WARP_GROUP, problem.ofKernel())) {
-            graph.transferToDevice(
-                    DataTransferMode.FIRST_EXECUTION,
-                    t[0].array(),
-                    t[1].array(),
-                    t[2].array(),
-                    output.array(),
-                    logSumExp.array());
-            KernelChoice choice =
-                    attention.appendTo(graph, grids, "attention", t[0], t[1], t[2], output, logSumExp, problem.options);
-            assertThat(choice.tile()).isEqualTo(Optional.of(problem.ofKernel()));
-            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
-            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-                plan.withDevice(device.handle()).withGridScheduler(grids).execute();
-            }
-        }
-        return new Tensor[] {output, logSumExp};
+        return WarpGroupPass.run(device(multiprocessors), problem.ofKernel(), problem.options, problem.tensor(3), 1, t);
     }
 }
