@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
@@ -15,6 +16,7 @@ import org.tornadoattention.kernel.WarpGroupGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpRowTerms;
+import org.tornadoattention.kernel.parts.BiasTiles;
 import org.tornadoattention.kernel.parts.DividedTiles;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.tensor.DType;
@@ -78,6 +80,12 @@ record WarpGroupSpec() implements KernelSpec {
      * From how many rounds of all multiprocessors on groups have two tiles of queries, which makes a last round longer.
      */
     private static final long ROUNDS_OF_PAIRS = 8;
+
+    /** What keys and values of heads that come together may take of an H100's cache. */
+    private static final long CACHE_BYTES_OF_HEADS = 36 << 20;
+
+    /** Heads that come together where they may share a bias; 16 gain no more (docs/performance.md). */
+    private static final int MOST_HEADS_TOGETHER = 8;
 
     /** Tiles of keys of a part of a tile of queries, at least. */
     private static final int STEPS_OF_PART = 16;
@@ -394,7 +402,28 @@ record WarpGroupSpec() implements KernelSpec {
         Launch launch = work.warps(WarpGroupFlashAttention.class)
                 .with("staying", stay || pairs ? (int) groups : 0)
                 .groups(groups, work.tile().groupSize(work.shape().widestDim()));
-        return List.of(parts > 1 ? dividing(launch, (int) (tiles - divided), (int) divided, parts) : launch);
+        if (parts > 1) {
+            launch = dividing(launch, (int) (tiles - divided), (int) divided, parts);
+        }
+        int together = headsTogether(work);
+        return List.of(together > 1 ? launch.answering(BiasTiles.class, Map.of("headsTogether", together)) : launch);
+    }
+
+    /** How many heads that may share a bias come together: as many as the cache has keys and values of. */
+    private static int headsTogether(Work work) {
+        AttentionShape shape = work.shape();
+        if (!work.problem().functions().form().hasNarrowBias() || stay(work) || pairs(work)) {
+            return 1;
+        }
+        long bytes = (long) shape.seqK()
+                * (shape.headDim() + shape.valueDim())
+                * work.problem().dtype().byteSize();
+        int heads = shape.batch() * shape.heads();
+        int most = Math.clamp(CACHE_BYTES_OF_HEADS / bytes, 1, MOST_HEADS_TOGETHER);
+        return IntStream.rangeClosed(1, most)
+                .filter(together -> heads % together == 0)
+                .max()
+                .orElse(1);
     }
 
     private static Launch dividing(Launch launch, int whole, int count, int parts) {

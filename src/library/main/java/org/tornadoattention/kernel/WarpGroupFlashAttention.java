@@ -1213,7 +1213,8 @@ public final class WarpGroupFlashAttention {
         context.localBarrier();
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
-        int ofAll = DividedTiles.tile(context.groupIdx);
+        int ofAll =
+                Placement.ofHeadsTogether(DividedTiles.tile(context.groupIdx), BiasTiles.headsTogether(), seqQ, blockQ);
         int batchHead = Placement.batchHead(ofAll, seqQ, blockQ);
         int i0 = Placement.firstQuery(ofAll, seqQ, blockQ);
         int head = batchHead % heads;

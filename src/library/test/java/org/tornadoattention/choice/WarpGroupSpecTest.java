@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -18,6 +19,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.kernel.parts.BiasTiles;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
@@ -300,6 +302,22 @@ class WarpGroupSpecTest {
         assertThat(AttentionKernel.WARP_GROUP.spec().forward(work).getFirst().groups())
                 .isEqualTo(tiles + divided * (parts - 1));
         assertThat(AttentionKernel.WARP_GROUP.spec().scratch(work)).hasSize(parts > 1 ? 2 : 0);
+    }
+
+    /** As many heads as the cache has keys and values of, at most eight, which divide all. */
+    @ParameterizedTest
+    @CsvSource({"32, 8192, 8", "32, 16384, 4", "6, 8192, 6", "10, 8192, 5", "11, 8192, 1", "32, 131072, 1"})
+    void headsThatMayShareABiasComeTogether(int heads, int length, int together) {
+        AttentionOptions options = AttentionOptions.defaults().withBias(Tensor.allocate(DType.F16, 1, 1, 64, length));
+        AttentionProblem problem =
+                AttentionProblem.of(new AttentionShape(1, heads, heads, 64, length, 128), DType.F16, options);
+        Tile tile = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow().tile("192x64/12");
+        Launch launch = AttentionKernel.WARP_GROUP
+                .spec()
+                .forward(new Work(problem, List.of(tile), hopper()))
+                .getFirst();
+        assertThat(launch.answers().get(BiasTiles.class))
+                .isEqualTo(together > 1 ? Map.of("headsTogether", together) : null);
     }
 
     /** Where block masks leave tiles out: 1056 tiles of queries are eight rounds, more are odd or fit no second Q. */

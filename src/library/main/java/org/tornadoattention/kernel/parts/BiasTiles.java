@@ -18,6 +18,11 @@ public final class BiasTiles {
 
     private BiasTiles() {}
 
+    /** Heads whose groups run at the same time, a tile of queries of each, so that the device reads their bias once. */
+    public static int headsTogether() {
+        return 1;
+    }
+
     /** Bytes of a tile in kernels with such a bias. */
     public static int bytes(int rows, int columns) {
         return columns % COLUMNS == 0 ? WarpTiles.tileBytes(rows, columns) : 0;

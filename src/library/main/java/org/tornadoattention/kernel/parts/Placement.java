@@ -24,6 +24,23 @@ public final class Placement {
         return (tiles - 1 - group % tiles) * blockQ;
     }
 
+    /**
+     * The number of a tile where {@code together} heads come at a time, first their first tiles, then their second
+     * ones: what they share, such as a bias, is in the device's cache then.
+     *
+     * @param tile a number in that order
+     * @param together heads, a divisor of all
+     */
+    public static int ofHeadsTogether(int tile, int together, int seqQ, int blockQ) {
+        int number = tile;
+        if (together > 1) {
+            int tiles = tiles(seqQ, blockQ);
+            int within = tile % (together * tiles);
+            number = tile - within + within % together * tiles + within / together;
+        }
+        return number;
+    }
+
     /** {@code batch * kvHeads + kvHead} of the keys and values that a query head reads: heads of a group share them. */
     public static int keyValueHead(int batchHead, int heads, int kvHeads) {
         return batchHead / heads * kvHeads + batchHead % heads / (heads / kvHeads);
