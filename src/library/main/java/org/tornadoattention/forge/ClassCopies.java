@@ -62,6 +62,7 @@ final class ClassCopies {
             "loadEight",
             "copyEight",
             "slope",
+            "slopeOfSeen",
             "weight",
             "stateOfTile",
             "nextKey",

@@ -431,6 +431,26 @@ final class FunctionClass {
                 };
     }
 
+    /** Returns the derivative where the key is seen. */
+    private void slope(CodeBuilder code, Optional<Tangent.Key> found) {
+        addBias(code);
+        if (form.derivative().isPresent()) {
+            ofScore(
+                    code,
+                    form.derivative().get(),
+                    form.score().orElseThrow().arrays().size());
+        } else if (found.isPresent()) {
+            loadCaptured(code, form.score().orElseThrow(), 0);
+            code.fload(0);
+            loadPair(code);
+            code.fconst_1()
+                    .invokestatic(NAME, tangents.get(found.get()), found.get().type());
+        } else {
+            code.fconst_1();
+        }
+        code.freturn();
+    }
+
     private void slope(ClassBuilder builder) {
         Optional<Tangent.Key> found =
                 form.score().filter(_ -> form.derivative().isEmpty()).map(score -> Tangent.Key.ofScore(score));
@@ -443,24 +463,10 @@ final class FunctionClass {
                 // Of a hidden key the function is not asked here either.
                 whereSeen(code, () -> code.fconst_0().freturn());
             }
-            addBias(code);
-            if (form.derivative().isPresent()) {
-                ofScore(
-                        code,
-                        form.derivative().get(),
-                        form.score().orElseThrow().arrays().size());
-            } else if (found.isPresent()) {
-                loadCaptured(code, form.score().orElseThrow(), 0);
-                code.fload(0);
-                loadPair(code);
-                code.fconst_1()
-                        .invokestatic(
-                                NAME, tangents.get(found.get()), found.get().type());
-            } else {
-                code.fconst_1();
-            }
-            code.freturn();
+            slope(code, found);
         });
+        builder.withMethodBody(
+                "slopeOfSeen", withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> slope(code, found));
         while (!pending.isEmpty()) {
             Tangent.Key key = pending.remove();
             builder.withMethodBody(tangents.get(key), key.type(), STATIC, code -> new Tangent(key, this).write(code));

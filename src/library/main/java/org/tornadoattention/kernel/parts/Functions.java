@@ -100,6 +100,11 @@ public final class Functions {
         return 1f;
     }
 
+    /** {@link #slope} where it is known that nothing hides the key. */
+    public static float slopeOfSeen(float score, int batch, int head, int query, int key, int position) {
+        return 1f;
+    }
+
     /**
      * The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from a tile
      * of queries by a block mask.

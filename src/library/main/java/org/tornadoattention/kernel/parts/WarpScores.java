@@ -316,6 +316,16 @@ public final class WarpScores {
         return score;
     }
 
+    private static float slope(float x, int batch, int head, int query, int key, int position, boolean edges) {
+        float slope = 0f;
+        if (edges) {
+            slope = Functions.slope(x, batch, head, query, key, position);
+        } else {
+            slope = Functions.slopeOfSeen(x, batch, head, query, key, position);
+        }
+        return slope;
+    }
+
     /**
      * What the gradients of a tile need of S, where functions change scores: P times the derivative of each score with respect to its
      * scaled product, over S, and P itself, packed; both 0 for what is hidden. Otherwise as {@link #ask}.
@@ -372,7 +382,7 @@ public final class WarpScores {
                             x = asked(given, batch, head, i, key, i + offset, edges);
                         }
                         float derivative =
-                                derivative(capped, softcap) * Functions.slope(given, batch, head, i, key, i + offset);
+                                derivative(capped, softcap) * slope(given, batch, head, i, key, i + offset, edges);
                         // A score that is no number hides nothing.
                         int hidden = x < Score.LEAST_SEEN ? 1 : 0;
                         float seen = Warp.exp2(LargeScores.exponent(x * LOG2_E - lse, features));
@@ -432,7 +442,7 @@ public final class WarpScores {
                         } else {
                             score = asked(x, batch, head, i, key, i + offset, edges);
                         }
-                        float derivative = Functions.slope(x, batch, head, i, key, i + offset);
+                        float derivative = slope(x, batch, head, i, key, i + offset, edges);
                         float p = Warp.exp2(score * LOG2_E - logSumExps[r]);
                         // A score that is no number hides nothing.
                         int hidden = score < Score.LEAST_SEEN ? 1 : 0;
