@@ -11,7 +11,8 @@ import org.tornadoattention.tensor.Tensor;
  * Device memory of one problem.
  *
  * @param tensorBytes q, k, v and the output
- * @param extraBytes what the kernel needs beyond them: the log-sum-exp and its scratch memory
+ * @param extraBytes what the kernel needs beyond them: the log-sum-exp and its scratch memory, but for the sums of
+ *     tiles that work-groups divide, at most 14 MB on a device of 132 multiprocessors
  * @param largestBuffer the largest single buffer
  */
 public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
