@@ -46,107 +46,60 @@ public record Launch(
         return new Launch(suffix, owner, method, Map.of(), Map.of(), Map.of(), 0, 0, false, 0, 0);
     }
 
-    /** The same with a number for a parameter. */
-    Launch with(String parameter, Number number) {
-        Map<String, Number> more = new HashMap<>(numbers);
-        more.put(parameter, number);
+    private Launch with(
+            Map<String, Number> ofNumbers, Map<String, String> ofArrays, Map<Class<?>, Map<String, Integer>> ofParts) {
         return new Launch(
                 suffix,
                 owner,
                 method,
-                more,
-                arrays,
-                answers,
+                ofNumbers,
+                ofArrays,
+                ofParts,
                 featuresAdded,
                 featuresLeftOut,
                 sumsMany,
                 groups,
                 groupSize);
+    }
+
+    private Launch with(int added, int leftOut, boolean many) {
+        return new Launch(suffix, owner, method, numbers, arrays, answers, added, leftOut, many, groups, groupSize);
+    }
+
+    /** The same with a number for a parameter. */
+    Launch with(String parameter, Number number) {
+        Map<String, Number> more = new HashMap<>(numbers);
+        more.put(parameter, number);
+        return with(more, arrays, answers);
     }
 
     /** The same with an array, by its name, for a parameter. */
     Launch with(String parameter, String array) {
         Map<String, String> more = new HashMap<>(arrays);
         more.put(parameter, array);
-        return new Launch(
-                suffix,
-                owner,
-                method,
-                numbers,
-                more,
-                answers,
-                featuresAdded,
-                featuresLeftOut,
-                sumsMany,
-                groups,
-                groupSize);
+        return with(numbers, more, answers);
     }
 
     /** The same with constants of one of the kernel's parts. */
     Launch answering(Class<?> part, Map<String, Integer> constants) {
         Map<Class<?>, Map<String, Integer>> more = new HashMap<>(answers);
         more.put(part, Map.copyOf(constants));
-        return new Launch(
-                suffix,
-                owner,
-                method,
-                numbers,
-                arrays,
-                more,
-                featuresAdded,
-                featuresLeftOut,
-                sumsMany,
-                groups,
-                groupSize);
+        return with(numbers, arrays, more);
     }
 
     /** The same with more bits in {@code features}. */
     Launch adding(int features) {
-        return new Launch(
-                suffix,
-                owner,
-                method,
-                numbers,
-                arrays,
-                answers,
-                featuresAdded | features,
-                featuresLeftOut,
-                sumsMany,
-                groups,
-                groupSize);
+        return with(featuresAdded | features, featuresLeftOut, sumsMany);
     }
 
     /** The same without some bits in {@code features}. */
     Launch leavingOut(int features) {
-        return new Launch(
-                suffix,
-                owner,
-                method,
-                numbers,
-                arrays,
-                answers,
-                featuresAdded,
-                featuresLeftOut | features,
-                sumsMany,
-                groups,
-                groupSize);
+        return with(featuresAdded, featuresLeftOut | features, sumsMany);
     }
 
     /** The same of a kernel that adds so many terms to a sum. */
     Launch summing(long terms) {
-        boolean many = terms >= PartialSums.MANY;
-        return new Launch(
-                suffix,
-                owner,
-                method,
-                numbers,
-                arrays,
-                answers,
-                featuresAdded,
-                featuresLeftOut,
-                many,
-                groups,
-                groupSize);
+        return with(featuresAdded, featuresLeftOut, terms >= PartialSums.MANY);
     }
 
     /** The same with a number of groups. */
